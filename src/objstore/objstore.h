@@ -1,7 +1,7 @@
 /*
  * Object store: immutable blobs under text keys. One interface, several stores; the local directory
- * is the first, S3-compatible stores follow. Keys: 1 to 512 bytes of [A-Za-z0-9._/=@+-], no empty, "."
- * or ".." part, and no key is a '/'-prefix of another (some stores cannot hold both).
+ * is the first, S3-compatible stores follow. Keys: 1 to 512 bytes of [A-Za-z0-9._/=@+-], no empty,
+ * "." or ".." part, and no key is a '/'-prefix of another (some stores cannot hold both).
  *
  * All calls block, may be made from any thread, and return only what the store has made durable
  * (the directory store fsyncs file and directory). Objects are never overwritten: put fails with

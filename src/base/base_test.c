@@ -145,10 +145,14 @@ static void test_text(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_lsn),	      cmocka_unit_test(test_crc),
-		cmocka_unit_test(test_buf_and_reader), cmocka_unit_test(test_varint_overlong),
-		cmocka_unit_test(test_arena),	      cmocka_unit_test(test_errors),
-		cmocka_unit_test(test_ids),	      cmocka_unit_test(test_metrics),
+		cmocka_unit_test(test_lsn),
+		cmocka_unit_test(test_crc),
+		cmocka_unit_test(test_buf_and_reader),
+		cmocka_unit_test(test_varint_overlong),
+		cmocka_unit_test(test_arena),
+		cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_ids),
+		cmocka_unit_test(test_metrics),
 		cmocka_unit_test(test_text),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

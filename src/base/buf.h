@@ -17,9 +17,9 @@ struct tarn_buf {
 	size_t len;
 	size_t cap;
 };
-#define TARN_BUF_INIT                                                                              \
-	{                                                                                          \
-		NULL, 0, 0                                                                         \
+#define TARN_BUF_INIT      \
+	{                  \
+		NULL, 0, 0 \
 	}
 
 static inline void tarn_buf_init(struct tarn_buf *b)

@@ -16,7 +16,7 @@ int tarn_fail(struct tarn_error *err, enum tarn_error_code code, const char *fmt
 
 int tarn_fail_errno(struct tarn_error *err, int errno_value, const char *fmt, ...)
 {
-	enum tarn_error_code code = errno_value == ENOENT ? TARN_E_NOT_FOUND
+	enum tarn_error_code code = errno_value == ENOENT   ? TARN_E_NOT_FOUND
 				    : errno_value == EEXIST ? TARN_E_EXISTS
 							    : TARN_E_IO;
 	if (err) {
@@ -52,8 +52,8 @@ int tarn_error_prefix(struct tarn_error *err, const char *fmt, ...)
 const char *tarn_error_name(enum tarn_error_code code)
 {
 	switch (code) {
-#define X(name, exit_code, text)                                                                   \
-	case TARN_E_##name:                                                                        \
+#define X(name, exit_code, text) \
+	case TARN_E_##name:      \
 		return #name;
 		TARN_ERROR_CODES(X)
 #undef X
@@ -64,8 +64,8 @@ const char *tarn_error_name(enum tarn_error_code code)
 int tarn_error_exit_code(enum tarn_error_code code)
 {
 	switch (code) {
-#define X(name, exit_code, text)                                                                   \
-	case TARN_E_##name:                                                                        \
+#define X(name, exit_code, text) \
+	case TARN_E_##name:      \
 		return exit_code;
 		TARN_ERROR_CODES(X)
 #undef X

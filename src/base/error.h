@@ -10,20 +10,20 @@
 #include "base/util.h"
 
 /* name, exit code of the command line, what it means */
-#define TARN_ERROR_CODES(X)                                                                        \
-	X(OK, 0, "no error")                                                                       \
-	X(USAGE, 2, "the command or request is malformed")                                         \
-	X(NOT_FOUND, 3, "the named thing does not exist")                                          \
-	X(EXISTS, 4, "the named thing exists already")                                             \
-	X(IO, 5, "the operating system refused an operation")                                      \
-	X(CORRUPT, 6, "bytes read back are not what was written")                                  \
-	X(PROTOCOL, 7, "a peer sent something its protocol does not allow")                        \
-	X(LIMIT, 8, "a stated limit would be exceeded")                                            \
-	X(TIMEOUT, 9, "no answer came in time")                                                    \
-	X(UNAVAILABLE, 10, "a part that is needed cannot be reached now")                          \
-	X(CONFLICT, 11, "another owner or term has taken over")                                    \
-	X(UNSUPPORTED, 12, "this build cannot do it")                                              \
-	X(CANCELLED, 13, "stopped on request")                                                     \
+#define TARN_ERROR_CODES(X)                                                 \
+	X(OK, 0, "no error")                                                \
+	X(USAGE, 2, "the command or request is malformed")                  \
+	X(NOT_FOUND, 3, "the named thing does not exist")                   \
+	X(EXISTS, 4, "the named thing exists already")                      \
+	X(IO, 5, "the operating system refused an operation")               \
+	X(CORRUPT, 6, "bytes read back are not what was written")           \
+	X(PROTOCOL, 7, "a peer sent something its protocol does not allow") \
+	X(LIMIT, 8, "a stated limit would be exceeded")                     \
+	X(TIMEOUT, 9, "no answer came in time")                             \
+	X(UNAVAILABLE, 10, "a part that is needed cannot be reached now")   \
+	X(CONFLICT, 11, "another owner or term has taken over")             \
+	X(UNSUPPORTED, 12, "this build cannot do it")                       \
+	X(CANCELLED, 13, "stopped on request")                              \
 	X(INTERNAL, 70, "a defect in Tarn")
 
 enum tarn_error_code {
@@ -49,18 +49,18 @@ const char *tarn_error_name(enum tarn_error_code code);
 int tarn_error_exit_code(enum tarn_error_code code);
 
 /* Returns the error of a failed call to this function's caller. */
-#define TRY(call)                                                                                  \
-	do {                                                                                       \
-		int try_rc_ = (call);                                                              \
-		if (try_rc_ != 0)                                                                  \
-			return try_rc_;                                                            \
+#define TRY(call)                       \
+	do {                            \
+		int try_rc_ = (call);   \
+		if (try_rc_ != 0)       \
+			return try_rc_; \
 	} while (0)
 /* The same where there is something to clean up: sets rc and jumps to the label. */
-#define TRY_GOTO(rc, call, label)                                                                  \
-	do {                                                                                       \
-		(rc) = (call);                                                                     \
-		if ((rc) != 0)                                                                     \
-			goto label;                                                                \
+#define TRY_GOTO(rc, call, label)   \
+	do {                        \
+		(rc) = (call);      \
+		if ((rc) != 0)      \
+			goto label; \
 	} while (0)
 
 #endif

@@ -16,10 +16,9 @@ void tarn_log_init(const char *part, enum tarn_log_level level);
 bool tarn_log_enabled(enum tarn_log_level level);
 bool tarn_log_level_parse(const char *text, enum tarn_log_level *out);
 /* event: a short fixed phrase. fmt: the key=value pairs, may be "". */
-void tarn_log(enum tarn_log_level level, const char *event, const char *fmt, ...)
-	TARN_PRINTF(3, 4);
+void tarn_log(enum tarn_log_level level, const char *event, const char *fmt, ...) TARN_PRINTF(3, 4);
 
-#define log_debug(event, ...)                                                                      \
+#define log_debug(event, ...) \
 	(tarn_log_enabled(TARN_LOG_DEBUG) ? tarn_log(TARN_LOG_DEBUG, event, __VA_ARGS__) : (void)0)
 #define log_info(event, ...) tarn_log(TARN_LOG_INFO, event, __VA_ARGS__)
 #define log_warn(event, ...) tarn_log(TARN_LOG_WARN, event, __VA_ARGS__)

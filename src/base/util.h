@@ -21,8 +21,7 @@
 #define TARN_MAX(a, b) ((a) > (b) ? (a) : (b))
 
 /* Checks that hold in release builds too: a broken invariant stops the process with its place. */
-#define TARN_CHECK(cond)                                                                           \
-	((cond) ? (void)0 : tarn_check_failed(#cond, __FILE__, __LINE__, __func__))
+#define TARN_CHECK(cond) ((cond) ? (void)0 : tarn_check_failed(#cond, __FILE__, __LINE__, __func__))
 TARN_NORETURN void tarn_check_failed(const char *cond, const char *file, int line,
 				     const char *func);
 

@@ -48,7 +48,8 @@ int file_pread(int fd, void *out, size_t len, uint64_t offset, const char *path,
 	TRY(file_pread_some(fd, out, len, offset, &got, path, err));
 	if (got != len)
 		return tarn_fail(err, TARN_E_CORRUPT,
-				 "%s ends at byte %" PRIu64 ", but %zu bytes were expected at %" PRIu64,
+				 "%s ends at byte %" PRIu64
+				 ", but %zu bytes were expected at %" PRIu64,
 				 path, offset + got, len, offset);
 	return 0;
 }

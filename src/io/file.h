@@ -36,8 +36,7 @@ int file_remove_tree(const char *dir, struct tarn_error *err);
 bool file_exists(const char *path);
 
 /* Whole file; max_bytes guards against hostile sizes. Appends to out. */
-int file_read_all(const char *path, size_t max_bytes, struct tarn_buf *out,
-		  struct tarn_error *err);
+int file_read_all(const char *path, size_t max_bytes, struct tarn_buf *out, struct tarn_error *err);
 /* Write to PATH.tmp, fsync, rename, fsync the directory: PATH holds the old bytes or the new. */
 int file_write_atomic(const char *path, const void *data, size_t len, struct tarn_error *err);
 

@@ -157,8 +157,8 @@ static void answer(const struct http_server *s, const struct http_request *q,
 
 static enum MHD_Result send_response(struct MHD_Connection *c, struct http_response *r)
 {
-	struct MHD_Response *m = MHD_create_response_from_buffer(r->body.len, r->body.data,
-								 MHD_RESPMEM_MUST_FREE);
+	struct MHD_Response *m =
+		MHD_create_response_from_buffer(r->body.len, r->body.data, MHD_RESPMEM_MUST_FREE);
 	if (!m)
 		return MHD_NO;
 	tarn_buf_init(&r->body); /* now libmicrohttpd's */
@@ -293,10 +293,11 @@ int http_server_start(const struct http_server_config *c, struct http_server **o
 		int e = errno;
 		free(s);
 		if (e == EADDRINUSE)
-			return tarn_fail(err, TARN_E_EXISTS,
-					 "address %s is in use by another process: stop that one or "
-					 "choose another port",
-					 c->address);
+			return tarn_fail(
+				err, TARN_E_EXISTS,
+				"address %s is in use by another process: stop that one or "
+				"choose another port",
+				c->address);
 		return tarn_fail_errno(err, e, "cannot serve HTTP on %s", c->address);
 	}
 	*out = s;

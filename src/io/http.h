@@ -33,7 +33,7 @@ int http_split_path(const char *path, char *storage, size_t storage_size, char *
 
 #define HTTP_MAX_RESPONSE_HEADERS 8
 struct http_response {
-	unsigned status; /* preset to 200 */
+	unsigned status;	  /* preset to 200 */
 	const char *content_type; /* preset to application/json; a string constant */
 	struct tarn_buf body;
 	struct {

@@ -119,8 +119,12 @@ static void test_http(void **state)
 	assert_int_equal(net_local_address(l, address, &err), 0);
 	close(l);
 	struct tarn_metrics *m = tarn_metrics_new();
-	struct http_server_config c = {.address = address, .threads = 2, .max_connections = 16,
-				       .metrics = m, .handler = echo, .ready = not_ready};
+	struct http_server_config c = {.address = address,
+				       .threads = 2,
+				       .max_connections = 16,
+				       .metrics = m,
+				       .handler = echo,
+				       .ready = not_ready};
 	struct http_server *s;
 	struct tarn_buf b = TARN_BUF_INIT;
 	assert_int_equal(http_server_start(&c, &s, &err), 0);

@@ -19,9 +19,10 @@ static int parse_unix(const char *path, struct address *out, struct tarn_error *
 	memset(out, 0, sizeof *out);
 	un->sun_family = AF_UNIX;
 	if (!*path || !tarn_strlcpy(un->sun_path, path, sizeof un->sun_path))
-		return tarn_fail(err, TARN_E_USAGE,
-				 "socket path \"%s\" must have 1 to %zu bytes; use a shorter folder",
-				 path, sizeof un->sun_path - 1);
+		return tarn_fail(
+			err, TARN_E_USAGE,
+			"socket path \"%s\" must have 1 to %zu bytes; use a shorter folder", path,
+			sizeof un->sun_path - 1);
 	out->len = sizeof *un;
 	return 0;
 }
@@ -84,10 +85,11 @@ int net_listen(const char *address, int backlog, int *fd, struct tarn_error *err
 		int e = errno;
 		close(s);
 		if (e == EADDRINUSE)
-			return tarn_fail(err, TARN_E_EXISTS,
-					 "address %s is in use by another process: stop that one or "
-					 "choose another port",
-					 address);
+			return tarn_fail(
+				err, TARN_E_EXISTS,
+				"address %s is in use by another process: stop that one or "
+				"choose another port",
+				address);
 		return tarn_fail_errno(err, e, "cannot listen on %s", address);
 	}
 	*fd = s;
@@ -138,8 +140,8 @@ int net_connect(const char *address, int timeout_ms, int *fd, struct tarn_error 
 		if (errno == EINPROGRESS)
 			rc = finish_connect(s, timeout_ms, address, err);
 		else
-			rc = tarn_fail(err, TARN_E_UNAVAILABLE, "cannot connect to %s: %s",
-				       address, strerrordesc_np(errno));
+			rc = tarn_fail(err, TARN_E_UNAVAILABLE, "cannot connect to %s: %s", address,
+				       strerrordesc_np(errno));
 	}
 	if (rc == 0)
 		rc = net_set_nonblocking(s, false, err);
@@ -175,8 +177,7 @@ int net_local_address(int fd, char out[NET_ADDRESS_BYTES], struct tarn_error *er
 int net_set_nonblocking(int fd, bool on, struct tarn_error *err)
 {
 	int flags = fcntl(fd, F_GETFL);
-	if (flags < 0 ||
-	    fcntl(fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK) != 0)
+	if (flags < 0 || fcntl(fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK) != 0)
 		return tarn_fail_errno(err, errno, "cannot change a socket's mode");
 	return 0;
 }

@@ -27,8 +27,8 @@ int ps_rel_nblocks(struct pageserver *ps, struct ps_timeline *tl, const struct p
 		   uint8_t fork, tarn_lsn lsn, uint32_t *nblocks, bool *absent,
 		   struct tarn_error *err);
 /* pg_filenode.map of a database (spc 1664, db 0: the shared one), 512 bytes. */
-int ps_relmap(struct pageserver *ps, struct ps_timeline *tl, uint32_t spc, uint32_t db, tarn_lsn lsn,
-	      uint8_t out[512], bool *absent, struct tarn_error *err);
+int ps_relmap(struct pageserver *ps, struct ps_timeline *tl, uint32_t spc, uint32_t db,
+	      tarn_lsn lsn, uint8_t out[512], bool *absent, struct tarn_error *err);
 struct ps_store *ps_store_of(struct pageserver *ps);
 
 #endif

@@ -22,14 +22,14 @@
 
 struct pageserver;
 struct pageserver_config {
-	const char *dir;	/* local cache; may be empty or lost */
-	const char *store_url;	/* object store */
-	uint64_t system_identifier; /* 0: that of the store's project */
-	const char *listen;	/* HOST:PORT of the page protocol */
-	const char *http;	/* HOST:PORT of the management API */
-	const char *postgres_path; /* …/bin/postgres */
+	const char *dir;	      /* local cache; may be empty or lost */
+	const char *store_url;	      /* object store */
+	uint64_t system_identifier;   /* 0: that of the store's project */
+	const char *listen;	      /* HOST:PORT of the page protocol */
+	const char *http;	      /* HOST:PORT of the management API */
+	const char *postgres_path;    /* …/bin/postgres */
 	const char *redo_module_path; /* …/tarn_redo.so */
-	const char *safekeepers; /* "h:p,h:p,h:p" */
+	const char *safekeepers;      /* "h:p,h:p,h:p" */
 	uint64_t disk_limit_bytes;
 	size_t mem_limit_bytes;
 	unsigned redo_hosts;

@@ -53,11 +53,11 @@ struct ps_key {
 int ps_key_compare(const struct ps_key *a, const struct ps_key *b);
 
 enum ps_value_kind {
-	PS_VALUE_IMAGE = 1,	 /* the whole value; older versions are not needed */
-	PS_VALUE_RECORD = 2,	 /* a WAL record (whole) to be applied by the redo host */
+	PS_VALUE_IMAGE = 1,	  /* the whole value; older versions are not needed */
+	PS_VALUE_RECORD = 2,	  /* a WAL record (whole) to be applied by the redo host */
 	PS_VALUE_RECORD_INIT = 3, /* the same, and it needs no base (will-init or full image) */
-	PS_VALUE_OP = 4,	 /* an operation of our own, applied by pageserver/page_op.h */
-	PS_VALUE_TOMBSTONE = 5	 /* the key ceases to exist */
+	PS_VALUE_OP = 4,	  /* an operation of our own, applied by pageserver/page_op.h */
+	PS_VALUE_TOMBSTONE = 5	  /* the key ceases to exist */
 };
 #define PS_MAX_VALUE_BYTES ((size_t)1 << 30)
 
@@ -67,15 +67,15 @@ struct ps_timeline;
 struct ps_store_config {
 	const char *dir; /* local cache; may be empty or lost at any start */
 	struct objstore *objects;
-	uint64_t system_identifier;  /* 0: read from the store's project.json */
-	size_t mem_limit_bytes;	     /* in-memory and frozen layers of all timelines together */
-	size_t layer_target_bytes;   /* an in-memory layer is frozen at this size */
-	uint64_t disk_limit_bytes;   /* local files beyond this are evicted, oldest use first */
-	uint64_t history_bytes;	     /* WAL kept readable behind the head before GC may drop versions */
+	uint64_t system_identifier; /* 0: read from the store's project.json */
+	size_t mem_limit_bytes;	    /* in-memory and frozen layers of all timelines together */
+	size_t layer_target_bytes;  /* an in-memory layer is frozen at this size */
+	uint64_t disk_limit_bytes;  /* local files beyond this are evicted, oldest use first */
+	uint64_t history_bytes; /* WAL kept readable behind the head before GC may drop versions */
 	struct tarn_metrics *metrics;
 	/* Rebuilds one page from base and deltas (the redo host); used to make image layers. */
-	int (*reconstruct)(void *arg, struct ps_timeline *tl, const struct ps_key *key, tarn_lsn lsn,
-			   uint8_t out[8192], bool *absent, struct tarn_error *err);
+	int (*reconstruct)(void *arg, struct ps_timeline *tl, const struct ps_key *key,
+			   tarn_lsn lsn, uint8_t out[8192], bool *absent, struct tarn_error *err);
 	void *reconstruct_arg;
 };
 
@@ -103,11 +103,11 @@ struct ps_timeline_info {
 	char name[64];
 	bool has_parent;
 	struct tarn_id parent;
-	tarn_lsn start_lsn;	   /* branch point, or the first LSN of a root */
-	tarn_lsn last_record_lsn;  /* end of the last record put; readers see up to here */
-	tarn_lsn prev_record_lsn;  /* start of that record */
-	tarn_lsn remote_lsn;	   /* durable in the object store up to here: WAL before it may go */
-	tarn_lsn history_lsn;	   /* oldest LSN still readable */
+	tarn_lsn start_lsn;	  /* branch point, or the first LSN of a root */
+	tarn_lsn last_record_lsn; /* end of the last record put; readers see up to here */
+	tarn_lsn prev_record_lsn; /* start of that record */
+	tarn_lsn remote_lsn;	  /* durable in the object store up to here: WAL before it may go */
+	tarn_lsn history_lsn;	  /* oldest LSN still readable */
 	uint64_t layer_bytes, local_bytes;
 	uint32_t layers, l0_layers;
 };
@@ -117,7 +117,8 @@ void ps_timeline_info(struct ps_timeline *tl, struct ps_timeline_info *out);
  * put blocks (back-pressure) while mem_limit_bytes is exhausted. */
 int ps_timeline_put(struct ps_timeline *tl, const struct ps_key *key, tarn_lsn lsn,
 		    enum ps_value_kind kind, const void *value, size_t len, struct tarn_error *err);
-void ps_timeline_advance(struct ps_timeline *tl, tarn_lsn last_record_lsn, tarn_lsn prev_record_lsn);
+void ps_timeline_advance(struct ps_timeline *tl, tarn_lsn last_record_lsn,
+			 tarn_lsn prev_record_lsn);
 /* Flush and upload everything up to the current last_record_lsn now; returns when durable. */
 int ps_timeline_flush(struct ps_timeline *tl, struct tarn_error *err);
 /* Waits until last_record_lsn >= lsn. */

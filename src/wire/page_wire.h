@@ -80,7 +80,8 @@ struct page_response {
 	char path[256];
 };
 
-void page_put_attach(struct tarn_buf *b, const struct tarn_id *timeline, uint64_t system_identifier);
+void page_put_attach(struct tarn_buf *b, const struct tarn_id *timeline,
+		     uint64_t system_identifier);
 void page_put_request(struct tarn_buf *b, const struct page_request *q);
 void page_put_basebackup(struct tarn_buf *b, uint64_t id, tarn_lsn lsn);
 int page_parse_attach(const struct frame *f, struct tarn_id *timeline, uint64_t *system_identifier,

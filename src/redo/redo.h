@@ -38,7 +38,8 @@ struct redo_request {
 	uint32_t spc, db, rel;
 	uint8_t fork;
 	uint32_t block;
-	const uint8_t *base; /* REDO_PAGE_BYTES, or NULL when the first record needs none */
+	const uint8_t
+		*base; /* REDO_PAGE_BYTES, or NULL when the first record needs none; may be out */
 	const struct redo_record *records; /* in LSN order */
 	size_t count;
 	uint8_t *out; /* REDO_PAGE_BYTES: the page after the last record */
@@ -49,5 +50,10 @@ struct redo_request {
 /* Serves all requests; fails as a whole with the first error. */
 int redo_apply(struct redo_pool *p, struct redo_request *requests, size_t count,
 	       struct tarn_error *err);
+/* Blanks in page what is not determined by the log (hint bits, holes …), with the server's mask function
+ * of resource manager rmgr; 0 masks what is common to all. Two pages are equal modulo that if they are
+ * equal byte for byte after it. */
+int redo_mask(struct redo_pool *p, uint8_t rmgr, uint32_t block, uint8_t *page,
+	      struct tarn_error *err);
 
 #endif

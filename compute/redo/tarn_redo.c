@@ -277,6 +277,7 @@ static void run_mask(const struct redo_shm_op *op)
 		mask_page_lsn_and_checksum(page);
 		mask_page_hint_bits(page);
 		mask_unused_space(page);
+		mask_lp_flags(page);
 	} else if (op->rmgr <= RM_MAX_BUILTIN_ID && RmgrTable[op->rmgr].rm_mask) {
 		RmgrTable[op->rmgr].rm_mask(page, op->block);
 	}
@@ -435,7 +436,9 @@ static void start_server_parts(void)
 	InitializeShmemGUCs();
 	CreateSharedMemoryAndSemaphores();
 	/* gone with the last process that has it, so that a killed host leaves nothing */
-	shmctl((int)UsedShmemSegID, IPC_RMID, NULL);
+	int segment = shmget((key_t)UsedShmemSegID, 0, 0); /* the variable holds the key */
+	if (segment < 0 || shmctl(segment, IPC_RMID, NULL) != 0)
+		elog(FATAL, "tarn: cannot unlink the server's shared memory: %m");
 	InitProcess();
 	smgr_stub_install();
 	BaseInit();

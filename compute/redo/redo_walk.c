@@ -254,6 +254,9 @@ static bool is_excused(const struct walk *w, const struct tag *t, uint8_t rmgr, 
 	/* CREATE DATABASE logs map pages as standard ones, whose "hole" is the whole map */
 	if (t->fork == FORK_VM && rmgr == RM_XLOG)
 		return true;
+	/* a map page in which no bit was ever set: zeros, or initialised by clearing one */
+	if (t->fork == FORK_VM && !lsn_differs && disk_lsn == 0)
+		return true;
 	for (size_t i = 0; i < w->cut_count; i++)
 		if (t->fork == FORK_VM && t->rel == w->cut_rels[i])
 			return true;

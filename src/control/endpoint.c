@@ -106,12 +106,20 @@ static int settle_log(struct endpoint *e, tarn_lsn start_lsn, tarn_lsn *end, str
 	char storage[CONFIG_MAX_SAFEKEEPERS][32];
 	const char *addrs[CONFIG_MAX_SAFEKEEPERS];
 	unsigned n = parts_safekeeper_addresses(c, storage, addrs), have = 0;
-	for (unsigned i = 0; i < n; i++)
-		if (sk_timeline_create(addrs[i], &e->timeline, c->state.system_identifier,
-				       start_lsn, 5000, err) == 0)
+	bool known = false;
+	for (unsigned i = 0; i < n; i++) {
+		bool exists = false;
+		if (sk_timeline_exists(addrs[i], &e->timeline, 5000, &exists, err) == 0)
 			have++;
-	if (have * 2 <= n)
-		return tarn_error_prefix(err, "only %u of %u safekeepers answer", have, n);
+		known = known || exists;
+	}
+	if (have * 2 <= n || (!known && have < n))
+		return tarn_error_prefix(err, "only %u of %u safekeepers answer%s", have, n,
+					 known ? "" : ", and a new branch needs all of them once");
+	/* One that lost its disk is made anew by the proposer, which knows that its vote must not count. */
+	for (unsigned i = 0; i < n && !known; i++)
+		TRY(sk_timeline_create(addrs[i], &e->timeline, c->state.system_identifier,
+				       start_lsn, 5000, err));
 	return quorum_sync(addrs, n, &e->timeline, c->state.system_identifier, SYNC_TIMEOUT_MS, end,
 			   err);
 }

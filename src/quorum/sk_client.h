@@ -13,6 +13,12 @@
 /* Makes a timeline that begins at start_lsn (a record boundary). Making it again is no error. */
 int sk_timeline_create(const char *addr, const struct tarn_id *tl, uint64_t system_identifier,
 		       tarn_lsn start_lsn, int timeout_ms, struct tarn_error *err);
+/* Whether it has the timeline. */
+int sk_timeline_exists(const char *addr, const struct tarn_id *tl, int timeout_ms, bool *exists,
+		       struct tarn_error *err);
+/* Exactly [from, from + len) of its log, committed or not: for a proposer that feeds a member. */
+int sk_read_range(const char *addr, const struct tarn_id *tl, uint64_t system_identifier,
+		  tarn_lsn from, size_t len, uint8_t *out, int timeout_ms, struct tarn_error *err);
 /* Deleting what is not there is no error. */
 int sk_timeline_delete(const char *addr, const struct tarn_id *tl, int timeout_ms,
 		       struct tarn_error *err);

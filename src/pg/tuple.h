@@ -35,7 +35,7 @@ struct pg_datum {
 
 /* pg_attribute.attalign ('c','s','i','d') as bytes; 0 for another letter. */
 uint8_t pg_align_of(char attalign);
-/* Fills out[0 … natts-1]. More attributes in the tuple than natts is an error. */
+/* Fills out[0 … natts-1]; attributes of the tuple beyond natts are left alone. */
 int tuple_deform(const struct heap_tuple *t, const struct pg_attr *attrs, uint16_t natts,
 		 struct pg_datum *out, struct tarn_error *err);
 /* One value at *offset of data[len]: aligns, measures, moves *offset past it. For arrays and the

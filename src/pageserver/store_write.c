@@ -2,6 +2,8 @@
 #include "base/system.h"
 #include "pageserver/store_internal.h"
 
+#define EARLY_FREEZE_BYTES ((size_t)4 << 20)
+
 struct ps_layer_set *ps_timeline_layers(struct ps_timeline *tl)
 {
 	pthread_mutex_lock(&tl->lock);
@@ -30,6 +32,7 @@ static void open_active(struct ps_timeline *tl)
 	free(all);
 	ps_layer_unref(l); /* the set's reference holds it */
 	tl->active = l;
+	tl->active_since_us = tarn_mono_us();
 }
 
 int ps_timeline_put(struct ps_timeline *tl, const struct ps_key *key, tarn_lsn lsn,
@@ -40,6 +43,7 @@ int ps_timeline_put(struct ps_timeline *tl, const struct ps_key *key, tarn_lsn l
 				 "a value of %zu bytes at " TARN_LSN_FMT
 				 " is above the limit of %zu",
 				 len, TARN_LSN_ARGS(lsn), PS_MAX_VALUE_BYTES);
+	ps_store_throttle(tl->store);
 	pthread_mutex_lock(&tl->writer);
 	if (lsn < tl->last_record_lsn ||
 	    (tl->active && ps_memlayer_last_lsn(tl->active->mem) > lsn)) {
@@ -51,9 +55,22 @@ int ps_timeline_put(struct ps_timeline *tl, const struct ps_key *key, tarn_lsn l
 	}
 	if (!tl->active)
 		open_active(tl);
+	size_t before = ps_memlayer_bytes(tl->active->mem);
 	ps_memlayer_put(tl->active->mem, key, lsn, kind, value, len);
+	__atomic_fetch_add(&tl->store->mem_used_bytes, ps_memlayer_bytes(tl->active->mem) - before,
+			   __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&tl->writer);
 	return 0;
+}
+
+/* Early when memory runs short, so that the worker has something to write. */
+static bool layer_is_full(const struct ps_timeline *tl)
+{
+	const struct ps_store_config *c = &tl->store->config;
+	size_t bytes = ps_memlayer_bytes(tl->active->mem);
+	size_t used = __atomic_load_n(&tl->store->mem_used_bytes, __ATOMIC_RELAXED);
+	return (c->layer_target_bytes && bytes > c->layer_target_bytes) ||
+	       (c->mem_limit_bytes && used > c->mem_limit_bytes / 2 && bytes > EARLY_FREEZE_BYTES);
 }
 
 void ps_timeline_advance(struct ps_timeline *tl, tarn_lsn last_record_lsn, tarn_lsn prev_record_lsn)
@@ -63,6 +80,8 @@ void ps_timeline_advance(struct ps_timeline *tl, tarn_lsn last_record_lsn, tarn_
 	tl->prev_record_lsn = prev_record_lsn;
 	/* Sequentially consistent with `waiters`: a waiter sees this LSN, or we see the waiter. */
 	__atomic_store_n(&tl->last_record_lsn, last_record_lsn, __ATOMIC_SEQ_CST);
+	if (tl->active && layer_is_full(tl))
+		ps_timeline_freeze(tl);
 	pthread_mutex_unlock(&tl->writer);
 	if (__atomic_load_n(&tl->waiters, __ATOMIC_SEQ_CST) == 0)
 		return;
@@ -95,11 +114,4 @@ int ps_timeline_wait(struct ps_timeline *tl, tarn_lsn lsn, int timeout_ms, struc
 			 "WAL up to " TARN_LSN_FMT
 			 " did not arrive within %d ms; the pageserver has it up to " TARN_LSN_FMT,
 			 TARN_LSN_ARGS(lsn), timeout_ms, TARN_LSN_ARGS(last));
-}
-
-int ps_timeline_flush(struct ps_timeline *tl, struct tarn_error *err)
-{
-	(void)tl;
-	(void)err;
-	return 0;
 }

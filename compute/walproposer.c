@@ -38,7 +38,6 @@
 #define IDLE_MS 200
 #define HOUSEKEEPING_US ((uint64_t)1000 * 1000)
 #define LINGER_US ((uint64_t)5 * 1000 * 1000)
-#define MAX_RETAINED_BYTES ((XLogRecPtr)1 << 30)
 
 PGDLLEXPORT void tarn_walproposer_main(Datum arg);
 
@@ -46,6 +45,7 @@ struct tarn_quorum *tarn_quorum;
 
 static shmem_request_hook_type next_request;
 static shmem_startup_hook_type next_startup;
+static int max_retained_log_mb;
 static XLogRecPtr start_lsn; /* where this compute began: its first checkpoint record */
 
 struct worker {
@@ -188,8 +188,9 @@ static void keep_house(struct worker *w, XLogRecPtr flushed)
 	w->housekeeping_at_us = now + HOUSEKEEPING_US;
 	/* one that is further behind gets old log from another member */
 	XLogRecPtr oldest = Min(w->commit_lsn, proposer_io_oldest_needed_lsn(w->io));
-	if (flushed > MAX_RETAINED_BYTES)
-		oldest = Max(oldest, flushed - MAX_RETAINED_BYTES);
+	XLogRecPtr limit = (XLogRecPtr)max_retained_log_mb * 1024 * 1024;
+	if (flushed > limit)
+		oldest = Max(oldest, flushed - limit);
 	retain_log_from(Min(oldest, w->commit_lsn));
 	SyncRepReleaseWaiters(); /* settings may have changed under waiters */
 }
@@ -317,6 +318,11 @@ void tarn_walproposer_init(void)
 {
 	if (tarn_safekeepers[0] == '\0')
 		return;
+	DefineCustomIntVariable("tarn.max_retained_log",
+				"Committed log that is kept here for safekeepers that lag.",
+				"One that is further behind gets it from another safekeeper.",
+				&max_retained_log_mb, 1024, 16, INT_MAX / 2, PGC_SIGHUP,
+				GUC_UNIT_MB, NULL, NULL, NULL);
 	tarn_backpressure_init();
 	if (IsBinaryUpgrade || !IsPostmasterEnvironment)
 		ereport(FATAL, (errmsg("tarn: a compute cannot run as a standalone backend")));

@@ -295,3 +295,21 @@ def test_member_that_was_away_catches_up(cluster):
     late = Background(cluster, "insert into t values (0)")
     late.join(20)
     assert late.done
+
+
+def test_member_that_was_away_gets_removed_log_from_another(cluster):
+    cluster.start(**{"tarn.max_retained_log": "16MB", "max_wal_size": "64MB", "min_wal_size": "32MB"})
+    cluster.keepers[2].kill()
+    with cluster.connect() as c:
+        first = c.execute("select pg_walfile_name(pg_current_wal_lsn())").fetchone()[0]
+        c.execute("create table t as select i, repeat('x', 500) from generate_series(1, 200000) i")
+        time.sleep(2)
+        c.execute("checkpoint")
+        c.execute("checkpoint")
+    assert not (cluster.data / "pg_wal" / first).exists()
+    cluster.keepers[2].start()
+    time.sleep(5)
+    cluster.keepers[0].kill()
+    late = Background(cluster, "insert into t values (0)")
+    late.join(20)
+    assert late.done

@@ -97,11 +97,21 @@ static void connect_members(struct proposer_io *p)
 	}
 }
 
-/* Older log than this compute has: from the member that had all of it at the election. */
-static int read_from_donor(struct proposer_io *p, tarn_lsn from, size_t len, uint8_t *out,
-			   struct tarn_error *err)
+/* The member that surely has the log up to lsn; its history is ours. */
+static unsigned find_source(const struct proposer_io *p, tarn_lsn lsn)
 {
-	return sk_read_range(p->links[p->core.donor].address, &p->core.timeline,
+	const struct proposer_member *m = p->core.members;
+	for (unsigned i = 0; i < p->core.count; i++)
+		if (m[i].state == PROPOSER_STREAMING && m[i].flush_lsn >= lsn)
+			return i;
+	return p->core.donor;
+}
+
+/* Older log than this compute has, or still has: from a member. */
+static int read_from_member(struct proposer_io *p, tarn_lsn from, size_t len, uint8_t *out,
+			    struct tarn_error *err)
+{
+	return sk_read_range(p->links[find_source(p, from + len)].address, &p->core.timeline,
 			     p->core.system_identifier, from, len, out, DONOR_TIMEOUT_MS, err);
 }
 
@@ -112,12 +122,16 @@ static int read_log(struct proposer_io *p, tarn_lsn from, size_t len, uint8_t *o
 			       ? (size_t)TARN_MIN((tarn_lsn)len, p->core.term_start_lsn - from)
 			       : 0;
 	if (older > 0)
-		TRY(read_from_donor(p, from, older, out, err));
+		TRY(read_from_member(p, from, older, out, err));
 	if (older == len)
 		return 0;
+	from += older;
+	out += older;
+	len -= older;
 	if (!p->config.read_wal)
 		return tarn_fail(err, TARN_E_INTERNAL, "asked for log that was never written");
-	return p->config.read_wal(p->config.arg, from + older, len - older, out + older, err);
+	int rc = p->config.read_wal(p->config.arg, from, len, out, err);
+	return rc == TARN_E_NOT_FOUND ? read_from_member(p, from, len, out, err) : rc;
 }
 
 static int send_append(struct proposer_io *p, const struct proposer_output *o,

@@ -13,8 +13,8 @@ struct proposer_io_config {
 	unsigned count;
 	struct tarn_id timeline;
 	uint64_t system_identifier;
-	/* Reads [from, from + len) of the local log. TARN_E_NOT_FOUND: not here (older than this compute);
-	 * then it is fetched from the donor. NULL: there is no local log. */
+	/* Reads [from, from + len) of the local log. TARN_E_NOT_FOUND: not here (older than this compute, or
+	 * removed); then it is fetched from a member. NULL: there is no local log. */
 	int (*read_wal)(void *arg, tarn_lsn from, size_t len, uint8_t *out, struct tarn_error *err);
 	void *arg;
 	void (*on_log)(void *arg,

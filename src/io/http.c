@@ -1,4 +1,4 @@
-/* HTTP server of http.h over libmicrohttpd (thread pool, epoll). */
+/* HTTP server of http.h over libmicrohttpd: a thread per connection, since handlers may block. */
 #include "base/system.h"
 #include "base/log.h"
 #include "io/http.h"
@@ -6,6 +6,8 @@
 #include <jansson.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
+
+#define STACK_BYTES (2 * MIB) /* of each connection's thread; only touched pages cost memory */
 
 struct http_server {
 	struct MHD_Daemon *daemon;
@@ -283,12 +285,13 @@ int http_server_start(const struct http_server_config *c, struct http_server **o
 					    "Time to answer an HTTP request.");
 	errno = 0;
 	s->daemon = MHD_start_daemon(
-		MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_TURBO, ntohs(sa.sin_port), NULL, NULL,
-		on_request, s, MHD_OPTION_SOCK_ADDR, &sa, MHD_OPTION_THREAD_POOL_SIZE, c->threads,
-		MHD_OPTION_CONNECTION_LIMIT, c->max_connections, MHD_OPTION_CONNECTION_TIMEOUT,
-		(unsigned)60, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
-		MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_LISTENING_ADDRESS_REUSE,
-		(unsigned)0, MHD_OPTION_END);
+		MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_TURBO |
+			MHD_USE_ITC,
+		ntohs(sa.sin_port), NULL, NULL, on_request, s, MHD_OPTION_SOCK_ADDR, &sa,
+		MHD_OPTION_THREAD_STACK_SIZE, STACK_BYTES, MHD_OPTION_CONNECTION_LIMIT,
+		c->max_connections, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)60,
+		MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_UNESCAPE_CALLBACK,
+		unescape, NULL, MHD_OPTION_LISTENING_ADDRESS_REUSE, (unsigned)0, MHD_OPTION_END);
 	if (!s->daemon) {
 		int e = errno;
 		free(s);

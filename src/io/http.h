@@ -1,7 +1,8 @@
 /*
  * HTTP/1.1 server for the daemons' management APIs, /metrics, /healthz, /readyz and the Iceberg
- * REST catalog; a wrapper of libmicrohttpd with a small thread pool. And a small blocking client
- * (libcurl) that daemons and the command line use among themselves.
+ * REST catalog; a wrapper of libmicrohttpd with a thread per connection, so that a handler that
+ * waits delays nobody else. And a small blocking client (libcurl) that daemons and the command line
+ * use among themselves.
  *
  * The server answers /metrics, /healthz (200 while the process lives) and /readyz (200 or 503 by
  * the ready callback) itself; everything else goes to the handler, which may block and is called
@@ -48,7 +49,7 @@ void http_response_error(struct http_response *r, const struct tarn_error *e);
 
 struct http_server_config {
 	const char *address; /* HOST:PORT, numeric host */
-	unsigned threads;
+	unsigned threads;    /* unused: every connection has its own */
 	unsigned max_connections;
 	struct tarn_metrics *metrics;
 	void (*handler)(void *arg, const struct http_request *q, struct http_response *r);
@@ -62,7 +63,7 @@ int http_server_start(const struct http_server_config *c, struct http_server **o
 /* Waits for requests in progress. NULL is fine. */
 void http_server_stop(struct http_server *s);
 
-/* Blocking client. url http://…; body may be NULL. Appends the response body to out (at most
+/* Blocking client; connections are kept and shared by all threads. url http://…; body may be NULL. Appends the response body to out (at most
  * max_bytes). A status ≥ 400 is an error whose code fits the status and whose message is the
  * server's own "message" if it sent one. */
 int http_call(const char *method, const char *url, const char *body, int timeout_ms,

@@ -1,4 +1,4 @@
-/* HTTP client of http.h over libcurl: one easy handle per thread, kept for connection reuse. */
+/* HTTP client of http.h over libcurl: easy handles in a pool, kept for connection reuse. */
 #include "base/system.h"
 #include "io/http.h"
 #include <curl/curl.h>
@@ -11,31 +11,47 @@ struct sink {
 	bool too_large;
 };
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static pthread_key_t handle_key;
+#define MAX_IDLE_HANDLES 16
 
-static void drop_handle(void *handle)
-{
-	curl_easy_cleanup(handle);
-}
+/* Threads come and go (one per server connection); handles with their open connections stay. The one
+ * used last is taken first, so few connections serve many threads. */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static CURL *idle[MAX_IDLE_HANDLES];
+static size_t idle_count;
 
 static void global_init(void)
 {
 	TARN_CHECK(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
-	TARN_CHECK(pthread_key_create(&handle_key, drop_handle) == 0);
 }
 
-static CURL *thread_handle(void)
+static CURL *take_handle(void)
 {
+	CURL *h = NULL;
 	pthread_once(&once, global_init);
-	CURL *h = pthread_getspecific(handle_key);
-	if (!h) {
-		h = curl_easy_init();
-		TARN_CHECK(h != NULL);
-		pthread_setspecific(handle_key, h);
+	pthread_mutex_lock(&lock);
+	if (idle_count > 0)
+		h = idle[--idle_count];
+	pthread_mutex_unlock(&lock);
+	if (h) {
+		curl_easy_reset(h); /* connections stay open */
+		return h;
 	}
-	curl_easy_reset(h);
+	h = curl_easy_init();
+	TARN_CHECK(h != NULL);
 	return h;
+}
+
+static void give_handle(CURL *h)
+{
+	pthread_mutex_lock(&lock);
+	if (idle_count < MAX_IDLE_HANDLES) {
+		idle[idle_count++] = h;
+		h = NULL;
+	}
+	pthread_mutex_unlock(&lock);
+	if (h)
+		curl_easy_cleanup(h);
 }
 
 static size_t receive(char *data, size_t size, size_t count, void *arg)
@@ -88,7 +104,7 @@ static int fail_with_status(long status, const char *url, const struct tarn_buf 
 int http_call(const char *method, const char *url, const char *body, int timeout_ms,
 	      size_t max_bytes, struct tarn_buf *out, struct tarn_error *err)
 {
-	CURL *h = thread_handle();
+	CURL *h = take_handle();
 	struct sink sink = {.out = out, .max_bytes = out->len + max_bytes};
 	struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
 	size_t start = out->len;
@@ -106,6 +122,7 @@ int http_call(const char *method, const char *url, const char *body, int timeout
 	CURLcode rc = curl_easy_perform(h);
 	curl_easy_getinfo(h, CURLINFO_RESPONSE_CODE, &status);
 	curl_slist_free_all(headers);
+	give_handle(h);
 	if (sink.too_large)
 		return tarn_fail(err, TARN_E_LIMIT, "the answer of %s exceeds %zu bytes", url,
 				 max_bytes);

@@ -94,6 +94,8 @@ static void echo(void *arg, const struct http_request *q, struct http_response *
 	(void)arg;
 	int n = http_split_path(q->path, storage, sizeof storage, parts, 4);
 	const char *x = http_request_query(q, "x");
+	if (n == 1 && strcmp(parts[0], "slow") == 0)
+		usleep(300000);
 	if (n == 1 && strcmp(parts[0], "fail") == 0) {
 		struct tarn_error e;
 		tarn_fail(&e, TARN_E_CONFLICT, "it is \"taken\"");
@@ -108,6 +110,30 @@ static int not_ready(void *arg, struct tarn_error *e)
 {
 	(void)arg;
 	return tarn_fail(e, TARN_E_UNAVAILABLE, "still loading");
+}
+
+static void *call_slow(void *url)
+{
+	struct tarn_buf b = TARN_BUF_INIT;
+	struct tarn_error e = {0};
+	intptr_t rc = http_call("GET", url, NULL, 5000, 1000, &b, &e);
+	tarn_buf_release(&b);
+	return (void *)rc;
+}
+
+/* Handlers that wait do not delay one another. */
+static void expect_side_by_side(char *url)
+{
+	pthread_t threads[8];
+	void *rc;
+	uint64_t began = tarn_mono_us();
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, call_slow, url), 0);
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
+		assert_int_equal(pthread_join(threads[i], &rc), 0);
+		assert_null(rc);
+	}
+	assert_true(tarn_mono_us() - began < 4 * 300000);
 }
 
 static void test_http(void **state)
@@ -131,6 +157,8 @@ static void test_http(void **state)
 	tarn_snprintf(url, sizeof url, "http://%s/a/b%%2Fc?x=1%%202", address);
 	assert_int_equal(http_call("POST", url, "body", 5000, 1000, &b, &err), 0);
 	assert_string_equal(tarn_buf_cstr(&b), "POST 2 b/c 1 2 body");
+	tarn_snprintf(url, sizeof url, "http://%s/slow", address);
+	expect_side_by_side(url);
 	tarn_snprintf(url, sizeof url, "http://%s/fail", address);
 	assert_int_equal(http_call("GET", url, NULL, 5000, 1000, &b, &err), TARN_E_CONFLICT);
 	assert_string_equal(err.message, "it is \"taken\"");
@@ -140,7 +168,7 @@ static void test_http(void **state)
 	tarn_snprintf(url, sizeof url, "http://%s/metrics", address);
 	tarn_buf_clear(&b);
 	assert_int_equal(http_call("GET", url, NULL, 5000, 100000, &b, &err), 0);
-	assert_non_null(strstr(tarn_buf_cstr(&b), "tarn_http_requests_total 3"));
+	assert_non_null(strstr(tarn_buf_cstr(&b), "tarn_http_requests_total 11"));
 	http_server_stop(s);
 	tarn_metrics_free(m);
 	tarn_buf_release(&b);

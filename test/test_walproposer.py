@@ -202,6 +202,8 @@ def test_cancel_does_not_acknowledge(cluster, setup):
     timed = Background(cluster, "insert into t values (2)", [*setup, "set statement_timeout = 300"])
     timed.join(2)
     assert timed.is_alive() and not timed.done
+    with cluster.connect() as c:  # nobody sees what may still be lost
+        assert c.execute("select count(*) from t").fetchone() == (0,)
     killed = Background(cluster, "insert into t values (3)", setup)
     time.sleep(0.5)
     with cluster.connect() as c:

@@ -7,6 +7,7 @@
 #define TARN_PAGESERVER_INGEST_H
 
 #include "pageserver/store.h"
+#include "pg/control_file.h"
 #include "pg/wal_framer.h"
 
 struct ps_ingest;
@@ -29,10 +30,19 @@ int ps_import_data_dir(struct ps_store *s, const char *data_dir, const char *nam
 		       const struct tarn_id *id, struct ps_timeline **out, struct tarn_error *err);
 
 /*
- * State a start needs, an IMAGE under PS_KIND_META/PS_META_CHECKPOINT whenever it changed: the server's
- * CheckPoint struct as it would be in a shutdown checkpoint at that LSN (next xid, oid, multi, oldest
- * xids, commit timestamps …) inside the 8 KiB pg_control file image: the value is the ControlFileData.
+ * What a server that starts at lsn must know: PS_META_CHECKPOINT is a struct pg_control as of the last
+ * checkpoint, OID or parameter change; PS_META_COUNTERS is put whenever one of these moved:
+ *   u64 next xid (full) | u32 next oid | u32 next multixact | u32 next multixact offset
+ * Their union is what a shutdown checkpoint at lsn would say (but for its own LSN and time).
  */
-#define PS_CONTROL_FILE_BYTES 8192
+#define PS_COUNTERS_BYTES 20
+int ps_control_at(struct ps_timeline *tl, tarn_lsn lsn, struct pg_control *out,
+		  struct tarn_error *err);
+
+/* Lets ingest read pages, for CREATE DATABASE … STRATEGY FILE_COPY; without it that is TARN_E_UNSUPPORTED. */
+typedef int (*ps_reconstruct_fn)(void *arg, struct ps_timeline *tl, const struct ps_key *key,
+				 tarn_lsn lsn, uint8_t out[8192], bool *absent,
+				 struct tarn_error *err);
+void ps_ingest_set_reconstruct(struct ps_ingest *ing, ps_reconstruct_fn fn, void *arg);
 
 #endif

@@ -41,7 +41,7 @@ enum ps_kind {
 	PS_KIND_TWOPHASE = 6,
 	PS_KIND_REL = 7
 };
-enum ps_meta { PS_META_CHECKPOINT = 1, PS_META_BOUNDARY = 2, PS_META_VERSION = 3 };
+enum ps_meta { PS_META_CHECKPOINT = 1, PS_META_BOUNDARY = 2, PS_META_COUNTERS = 3 };
 
 /* Ordered by the fields in this order; absent fields are 0. */
 struct ps_key {

@@ -75,6 +75,8 @@ static int wait_for_lsn(struct page_conn *c, tarn_lsn lsn, struct tarn_error *er
 {
 	uint64_t deadline_us = tarn_mono_us() + WAIT_TIMEOUT_US;
 	for (;;) {
+		if (c->ps->want_wal)
+			c->ps->want_wal(c->ps->want_wal_arg, c->tl);
 		int rc = ps_timeline_wait(c->tl, lsn, WAIT_SLICE_MS, err);
 		if (rc != TARN_E_TIMEOUT)
 			return rc;

@@ -15,6 +15,9 @@ struct pageserver {
 	struct ps_store *store;
 	struct redo_pool *redo;
 	struct page_cache *cache;
+	/* Called when a request waits for log of tl; may be NULL. Any thread. */
+	void (*want_wal)(void *arg, struct ps_timeline *tl);
+	void *want_wal_arg;
 	struct tarn_counter *cache_hits, *cache_misses;
 	struct tarn_counter *rebuilt_pages, *rebuilt_versions;
 };

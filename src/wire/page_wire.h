@@ -21,8 +21,9 @@
  *             → BLOB u64 id | u64 0 | bytes (a whole number of 8192-byte pages) or ABSENT
  *   BASEBACKUP u64 id | u64 lsn | u64 flags(0)  → BASE_INFO, FILE*, BASE_END
  *   BASE_INFO u64 id | u64 lsn | u64 prev_lsn
- *   FILE      u64 id | u64 offset | u16 path_len | path | bytes   (large files in several; a path that ends
- *             in '/' is a directory)
+ *   FILE      u64 id | u64 offset | u16 path_len | path | bytes   (large files in several, one after
+ *             another; what lies between them is zeros; a path that ends in '/' is a directory. A log
+ *             segment in pg_wal comes up to the end of its last record: the client extends it to 16 MiB)
  *   BASE_END  u64 id | u64 0
  *   ERROR     u64 id | u64 tarn_error_code | message bytes
  */

@@ -12,6 +12,7 @@ struct relsize; /* a cached relation size */
 struct counters {
 	uint64_t next_xid;
 	uint32_t next_oid, next_multi, next_multi_offset;
+	uint32_t zero; /* compared as bytes: no padding */
 };
 struct ps_ingest {
 	struct ps_timeline *tl;

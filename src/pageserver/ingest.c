@@ -86,7 +86,10 @@ int ps_ingest_new(struct ps_timeline *tl, struct ps_ingest **out, struct tarn_er
 		ps_ingest_free(ing);
 		return rc;
 	}
-	XX ing->counters_put = ing->counters;
+	ing->counters = (struct counters){
+		ing->control.checkpoint.next_xid, ing->control.checkpoint.next_oid,
+		ing->control.checkpoint.next_multi, ing->control.checkpoint.next_multi_offset, 0};
+	ing->counters_put = ing->counters;
 	*out = ing;
 	return 0;
 }

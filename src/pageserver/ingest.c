@@ -135,8 +135,8 @@ static int ingest_block(struct ps_ingest *ing, const struct wal_block *b,
 	TRY(ingest_size(ing, &k, &blocks, err));
 	if (blocks == SIZE_ABSENT || blocks <= b->block)
 		TRY(ingest_set_size(ing, &k, b->block + 1, err));
-	if (b->has_image && b->apply_image && !b->compressed) {
-		wal_block_image(b, ing->lsn, page);
+	if (b->has_image && b->apply_image && ing->rec.rmgr == RM_XLOG) {
+		TRY(wal_block_image(b, ing->lsn, page, err));
 		return ingest_put(ing, &k, PS_VALUE_IMAGE, page, sizeof page, err);
 	}
 	return ingest_put(ing, &k,

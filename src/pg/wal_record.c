@@ -1,6 +1,9 @@
 /* Implementation of wal_record.h. */
 #include "base/system.h"
+#include <lz4.h>
+#include <zstd.h>
 #include "base/buf.h"
+#include "pg/tuple.h"
 #include "pg/wal_record.h"
 
 #define HEADER_BYTES 24
@@ -8,6 +11,7 @@
 #define ID_DATA_LONG 254
 #define ID_ORIGIN 253
 #define ID_TOPLEVEL_XID 252
+#define MAX_FORK 3
 #define BLOCK_FORK_MASK 0x0F
 #define BLOCK_HAS_IMAGE 0x10
 #define BLOCK_HAS_DATA 0x20
@@ -17,10 +21,24 @@
 #define IMAGE_APPLY 0x02
 #define IMAGE_COMPRESSED 0x1C
 #define PAGE_SIZE_BYTES 8192u
+#define PD_UPPER_OFFSET 14
 
 static int bad(const char *what, struct tarn_error *err)
 {
 	return tarn_fail(err, TARN_E_CORRUPT, "a WAL record makes no sense: %s", what);
+}
+
+/* The checks of DecodeXLogRecord. */
+static bool is_image_sound(const struct wal_block *b, bool has_hole)
+{
+	if (b->image_len == 0 || b->image_len > PAGE_SIZE_BYTES ||
+	    (uint32_t)b->hole_offset + b->hole_len > PAGE_SIZE_BYTES)
+		return false;
+	if (has_hole)
+		return b->hole_offset != 0 && b->hole_len != 0 && b->image_len != PAGE_SIZE_BYTES;
+	if (b->hole_offset != 0 || b->hole_len != 0)
+		return false;
+	return (b->compression != WAL_PLAIN) == (b->image_len != PAGE_SIZE_BYTES);
 }
 
 static int decode_image(struct tarn_reader *r, struct wal_block *b, struct tarn_error *err)
@@ -29,13 +47,12 @@ static int decode_image(struct tarn_reader *r, struct wal_block *b, struct tarn_
 	b->hole_offset = tarn_reader_le16(r);
 	uint8_t info = tarn_reader_u8(r);
 	b->apply_image = (info & IMAGE_APPLY) != 0;
-	b->compressed = (info & IMAGE_COMPRESSED) != 0;
-	if (b->compressed && info & IMAGE_HAS_HOLE)
+	b->compression = info & IMAGE_COMPRESSED;
+	if (b->compression != WAL_PLAIN && info & IMAGE_HAS_HOLE)
 		b->hole_len = tarn_reader_le16(r);
-	else if (!b->compressed)
+	else if (b->compression == WAL_PLAIN)
 		b->hole_len = (uint16_t)(PAGE_SIZE_BYTES - TARN_MIN(b->image_len, PAGE_SIZE_BYTES));
-	if (b->image_len == 0 || b->image_len > PAGE_SIZE_BYTES ||
-	    (uint32_t)b->hole_offset + b->hole_len > PAGE_SIZE_BYTES)
+	if (!is_image_sound(b, (info & IMAGE_HAS_HOLE) != 0))
 		return bad("size of a page image", err);
 	return 0;
 }
@@ -72,6 +89,8 @@ static int decode_block(struct tarn_reader *r, uint8_t id, struct wal_record *ou
 		b->rel = out->blocks[*last_rel].rel;
 	}
 	b->block = tarn_reader_le32(r);
+	if (!r->failed && (b->fork > MAX_FORK || b->block == UINT32_MAX))
+		return bad("fork or block number", err);
 	*left += b->data_len + b->image_len;
 	return 0;
 }
@@ -133,17 +152,45 @@ int wal_record_decode(const uint8_t *bytes, size_t len, struct wal_record *out,
 	return r.failed ? bad("cut short", err) : 0;
 }
 
-void wal_block_image(const struct wal_block *b, tarn_lsn lsn, uint8_t out[8192])
+/* Fills out with the image without its hole. */
+static int expand(const struct wal_block *b, uint8_t *out, size_t len, struct tarn_error *err)
 {
-	static const uint8_t zeros[8192];
-	TARN_CHECK(b->has_image && !b->compressed);
-	memcpy(out, b->image, b->hole_offset);
+	size_t got = 0;
+	switch (b->compression) {
+	case WAL_PGLZ:
+		return pglz_expand(b->image, b->image_len, out, len, err);
+	case WAL_LZ4: {
+		int n = LZ4_decompress_safe((const char *)b->image, (char *)out, (int)b->image_len,
+					    (int)len);
+		got = n < 0 ? 0 : (size_t)n;
+		break;
+	}
+	case WAL_ZSTD:
+		got = ZSTD_decompress(out, len, b->image, b->image_len);
+		break;
+	default:
+		return bad("unknown compression of a page image", err);
+	}
+	return got == len ? 0 : bad("a compressed page image does not expand to a page", err);
+}
+
+int wal_block_image(const struct wal_block *b, tarn_lsn lsn, uint8_t out[8192],
+		    struct tarn_error *err)
+{
+	uint8_t expanded[PAGE_SIZE_BYTES];
+	const uint8_t *image = b->image;
+	size_t len = PAGE_SIZE_BYTES - b->hole_len;
+	TARN_CHECK(b->has_image);
+	if (b->compression != WAL_PLAIN) {
+		TRY(expand(b, expanded, len, err));
+		image = expanded;
+	}
+	memcpy(out, image, b->hole_offset);
 	memset(out + b->hole_offset, 0, b->hole_len);
-	memcpy(out + b->hole_offset + b->hole_len, b->image + b->hole_offset,
-	       b->image_len - b->hole_offset);
-	/* pd_upper 0: a page never initialised keeps its zeros. */
-	if (get_le16(out + 14) != 0 || memcmp(out, zeros, sizeof zeros) != 0) {
+	memcpy(out + b->hole_offset + b->hole_len, image + b->hole_offset, len - b->hole_offset);
+	if (get_le16(out + PD_UPPER_OFFSET) != 0) {
 		put_le32(out, (uint32_t)(lsn >> 32));
 		put_le32(out + 4, (uint32_t)lsn);
 	}
+	return 0;
 }

@@ -25,12 +25,15 @@ enum wal_rmgr {
 	RM_HEAP = 10
 };
 
+enum wal_compression { WAL_PLAIN = 0, WAL_PGLZ = 0x04, WAL_LZ4 = 0x08, WAL_ZSTD = 0x10 };
+
 struct wal_block {
 	uint32_t spc, db, rel, block;
 	uint8_t fork;
 	bool used;	/* ids may have gaps */
 	bool will_init; /* redo needs no older page */
-	bool has_image, apply_image, compressed;
+	bool has_image, apply_image;
+	uint8_t compression; /* enum wal_compression */
 	const uint8_t *image;
 	uint32_t image_len;
 	uint16_t hole_offset, hole_len;
@@ -49,7 +52,9 @@ struct wal_record {
 
 int wal_record_decode(const uint8_t *bytes, size_t len, struct wal_record *out,
 		      struct tarn_error *err);
-/* The page of an uncompressed image, 8192 bytes; its LSN becomes lsn unless it is all zeros, as stock redo does. */
-void wal_block_image(const struct wal_block *b, tarn_lsn lsn, uint8_t out[8192]);
+/* The page of b's image (there must be one). Its LSN becomes lsn unless it was never initialised
+ * (pd_upper 0), as in stock redo. TARN_E_CORRUPT: the compressed bytes do not make a page. */
+int wal_block_image(const struct wal_block *b, tarn_lsn lsn, uint8_t out[8192],
+		    struct tarn_error *err);
 
 #endif

@@ -3,6 +3,8 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
+#include "smgr/database.h"
+#include "smgr/smgr.h"
 #include "tarn.h"
 #include "walproposer.h"
 
@@ -29,6 +31,8 @@ void _PG_init(void)
 	if (!process_shared_preload_libraries_in_progress)
 		ereport(ERROR, (errmsg("tarn must be loaded by shared_preload_libraries")));
 	define_settings();
+	tarn_smgr_init();
+	tarn_database_init();
 	tarn_walproposer_init();
 	MarkGUCPrefixReserved("tarn");
 }

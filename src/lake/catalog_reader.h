@@ -8,8 +8,8 @@
  *
  * A lake_database is immutable and reference-counted; several threads may read one. The reader
  * itself may be used from several threads; it keeps the newest catalog of each database and gives
- * it again for a later LSN when no page of the catalogs was touched in between and no row's
- * visibility was pending.
+ * it again for a later LSN when no page of the catalogs was touched in between and no transaction
+ * that was still open when they were read, and had written to them, has committed.
  */
 #ifndef TARN_LAKE_CATALOG_READER_H
 #define TARN_LAKE_CATALOG_READER_H
@@ -84,9 +84,10 @@ struct lake_database {
 	uint32_t ntables;
 	struct lake_type *types; /* by oid */
 	uint32_t ntypes;
-	/* The catalogs say exactly this at every LSN from … to. */
+	/* Where it was read; the catalogs may say the same at many LSNs after it. */
 	tarn_lsn lsn;
 	/* private */
+	struct lake_table **by_name; /* ntables, by schema and name */
 	int refs;
 };
 struct lake_database_name {

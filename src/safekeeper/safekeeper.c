@@ -402,6 +402,21 @@ static int feed(struct safekeeper *s, struct connection *c, uint8_t *chunk, stru
 	return 0;
 }
 
+/* A reader that took all it was given, and for whom there is more: nothing but the loop's next turn
+ * would wake it. */
+static bool can_feed_more(const struct safekeeper *s)
+{
+	for (const struct connection *c = s->connections; c; c = c->next) {
+		if (!c->reading || !c->timeline || c->want_write)
+			continue;
+		const struct acceptor *a = &c->timeline->acceptor;
+		if (c->read_lsn <
+		    (c->read_flags & Q_FLAG_BEYOND_COMMIT ? a->flush_lsn : a->hard.commit_lsn))
+			return true;
+	}
+	return false;
+}
+
 static int feed_all(struct safekeeper *s, struct tarn_error *err)
 {
 	static uint8_t chunk[FEED_BYTES]; /* one loop, one thread */
@@ -489,12 +504,11 @@ static int loop(struct safekeeper *s, struct tarn_error *err)
 {
 	struct epoll_event events[EVENTS];
 	while (!stop_requested()) {
-		int n = epoll_wait(s->epoll_fd, events, EVENTS, 1000);
+		int n = epoll_wait(s->epoll_fd, events, EVENTS, can_feed_more(s) ? 0 : 1000);
 		if (n < 0 && errno != EINTR)
 			return tarn_fail_errno(err, errno, "epoll_wait");
 		pthread_mutex_lock(&s->lock);
 		int rc = handle_events(s, events, TARN_MAX(n, 0), err);
-		/* A feed may have more to give than one pass wrote. */
 		pthread_mutex_unlock(&s->lock);
 		TRY(rc);
 	}

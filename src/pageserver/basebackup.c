@@ -2,6 +2,7 @@
 #include "base/system.h"
 #include "pageserver/basebackup.h"
 #include "pageserver/boundary.h"
+#include "pageserver/ingest.h"
 #include "pageserver/pageserver_internal.h"
 #include "pg/checkpoint.h"
 #include "pg/wal_framer.h"
@@ -220,22 +221,6 @@ static int put_transactions(struct backup *b, struct tarn_error *err)
 
 /* ---- the checkpoint ---- */
 
-static int control_at(struct ps_timeline *tl, tarn_lsn lsn, struct pg_control *out,
-		      struct tarn_error *err)
-{
-	struct ps_key key = {.kind = PS_KIND_META, .rel = PS_META_CHECKPOINT};
-	struct tarn_buf value = TARN_BUF_INIT;
-	bool absent;
-	int rc = ps_timeline_get(tl, &key, lsn, &value, &absent, err);
-	if (rc == 0 && absent)
-		rc = tarn_fail(err, TARN_E_CORRUPT, "there is no checkpoint state at " TARN_LSN_FMT,
-			       TARN_LSN_ARGS(lsn));
-	if (rc == 0)
-		rc = pg_control_parse(value.data, value.len, out, err);
-	tarn_buf_release(&value);
-	return rc;
-}
-
 /* Pages of zeros are left out: the client's file has a hole there. The record may reach into a second
  * segment, rarely. */
 static int put_wal(struct backup *b, tarn_lsn segment_start, const struct tarn_buf *wal,
@@ -261,7 +246,7 @@ static int put_checkpoint(struct backup *b, tarn_lsn prev_lsn, struct tarn_error
 	struct tarn_buf wal = TARN_BUF_INIT;
 	uint8_t bytes[PG_CONTROL_FILE_BYTES];
 	tarn_lsn segment_start;
-	TRY(control_at(b->tl, b->lsn, &control, err));
+	TRY(ps_control_at(b->tl, b->lsn, &control, err));
 	pg_checkpoint_make(&control, b->lsn, prev_lsn, &wal, &segment_start);
 	pg_control_build(&control, bytes);
 	int rc = put_file(b, "global/pg_control", bytes, sizeof bytes, err);

@@ -6,6 +6,7 @@
 #include "io/file.h"
 
 #define SYNC_TIMEOUT_MS 20000
+#define SAFEKEEPER_RETRY_US 50000
 
 /* What invariant 1 and statelessness need; a user's setting cannot override the command line. */
 static const char *const fixed_settings[] = {
@@ -99,23 +100,41 @@ static int find_timeline(struct endpoint *e, tarn_lsn *start_lsn, struct tarn_er
 	return rc;
 }
 
+/* Which safekeepers answer, and whether one of them knows the timeline. */
+static unsigned count_safekeepers(struct endpoint *e, const char **addrs, unsigned n, bool *known,
+				  struct tarn_error *err)
+{
+	unsigned have = 0;
+	*known = false;
+	for (unsigned i = 0; i < n; i++) {
+		bool exists = false;
+		if (sk_timeline_exists(addrs[i], &e->timeline, 5000, &exists, err) == 0)
+			have++;
+		*known = *known || exists;
+	}
+	return have;
+}
+
 /* The timeline exists on a majority, and its log has an end that a majority holds. */
 static int settle_log(struct endpoint *e, tarn_lsn start_lsn, tarn_lsn *end, struct tarn_error *err)
 {
 	struct control *c = e->control;
 	char storage[CONFIG_MAX_SAFEKEEPERS][32];
 	const char *addrs[CONFIG_MAX_SAFEKEEPERS];
-	unsigned n = parts_safekeeper_addresses(c, storage, addrs), have = 0;
-	bool known = false;
-	for (unsigned i = 0; i < n; i++) {
-		bool exists = false;
-		if (sk_timeline_exists(addrs[i], &e->timeline, 5000, &exists, err) == 0)
-			have++;
-		known = known || exists;
+	unsigned n = parts_safekeeper_addresses(c, storage, addrs), have;
+	uint64_t deadline_us = tarn_mono_us() + SYNC_TIMEOUT_MS * (uint64_t)1000;
+	bool known;
+	for (;;) {
+		have = count_safekeepers(e, addrs, n, &known, err);
+		if (have * 2 > n && (known || have == n))
+			break;
+		/* They may be starting, as this endpoint is. */
+		if (tarn_mono_us() > deadline_us)
+			return tarn_error_prefix(
+				err, "only %u of %u safekeepers answer%s", have, n,
+				known ? "" : ", and a new branch needs all of them once");
+		usleep(SAFEKEEPER_RETRY_US);
 	}
-	if (have * 2 <= n || (!known && have < n))
-		return tarn_error_prefix(err, "only %u of %u safekeepers answer%s", have, n,
-					 known ? "" : ", and a new branch needs all of them once");
 	/* One that lost its disk is made anew by the proposer, which knows that its vote must not count. */
 	for (unsigned i = 0; i < n && !known; i++)
 		TRY(sk_timeline_create(addrs[i], &e->timeline, c->state.system_identifier,

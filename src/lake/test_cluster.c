@@ -2,7 +2,6 @@
 #include "base/system.h"
 #include <setjmp.h>
 #include <cmocka.h>
-#include "base/buf.h"
 #include "io/file.h"
 #include "lake/test_cluster.h"
 
@@ -111,4 +110,31 @@ void test_cluster_release(struct test_cluster *c)
 	free(c->dir);
 	free(c->data);
 	memset(c, 0, sizeof *c);
+}
+
+uint32_t test_random(void)
+{
+	static uint64_t seed = 1;
+	seed = seed * 6364136223846793005u + 1442695040888963407u;
+	return (uint32_t)(seed >> 32);
+}
+
+void test_expect_lines(struct tarn_buf *got, const char *want)
+{
+	const char *g = tarn_buf_cstr(got);
+	const int shown = 400;
+	size_t lines = 0;
+	while (*g != 0 && *want != 0) {
+		size_t g_len = strcspn(g, "\n"), want_len = strcspn(want, "\n");
+		if (g_len != want_len || memcmp(g, want, g_len) != 0)
+			fail_msg("line %zu: got %zu bytes, wanted %zu\ngot  %.*s\nwant %.*s",
+				 lines + 1, g_len, want_len, TARN_MIN((int)g_len, shown), g,
+				 TARN_MIN((int)want_len, shown), want);
+		g += g_len + (g[g_len] != 0);
+		want += want_len + (want[want_len] != 0);
+		lines++;
+	}
+	assert_string_equal(g, want);
+	assert_true(lines > 0);
+	tarn_buf_release(got);
 }

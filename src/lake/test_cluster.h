@@ -7,7 +7,7 @@
 #ifndef TARN_LAKE_TEST_CLUSTER_H
 #define TARN_LAKE_TEST_CLUSTER_H
 
-#include "base/util.h"
+#include "base/buf.h"
 
 struct test_cluster {
 	char *bin_dir;
@@ -26,5 +26,10 @@ char *test_cluster_query(struct test_cluster *c, const char *db, const char *sql
 void test_cluster_stop(struct test_cluster *c);
 /* Stops, and removes the files. */
 void test_cluster_release(struct test_cluster *c);
+
+/* The next of always the same random numbers. */
+uint32_t test_random(void);
+/* That got is want, line by line, so that a failure names the line. Releases got. */
+void test_expect_lines(struct tarn_buf *got, const char *want);
 
 #endif

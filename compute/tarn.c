@@ -4,6 +4,7 @@
 #include "miscadmin.h"
 #include "utils/guc.h"
 #include "smgr/database.h"
+#include "smgr/keeper.h"
 #include "smgr/smgr.h"
 #include "tarn.h"
 #include "walproposer.h"
@@ -34,5 +35,6 @@ void _PG_init(void)
 	tarn_smgr_init();
 	tarn_database_init();
 	tarn_walproposer_init();
+	tarn_keeper_init();
 	MarkGUCPrefixReserved("tarn");
 }

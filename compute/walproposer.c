@@ -220,7 +220,8 @@ static bool may_leave(const struct worker *w, uint64_t asked_at_us)
 {
 	if (tarn_mono_us() > asked_at_us + LINGER_US)
 		return true;
-	return CountDBBackends(InvalidOid) == 0 && w->commit_lsn >= GetFlushRecPtr(NULL);
+	return CountDBBackends(InvalidOid) == 0 && pg_atomic_read_u32(&tarn_quorum->writers) == 0 &&
+	       w->commit_lsn >= GetFlushRecPtr(NULL);
 }
 
 void tarn_walproposer_main(Datum arg)
@@ -272,6 +273,7 @@ static void on_shmem_startup(void)
 		return;
 	pg_atomic_init_u64(&tarn_quorum->commit_lsn, 0);
 	pg_atomic_init_u64(&tarn_quorum->pageserver_lsn, 0);
+	pg_atomic_init_u32(&tarn_quorum->writers, 0);
 	ConditionVariableInit(&tarn_quorum->advanced);
 }
 

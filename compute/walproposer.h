@@ -15,7 +15,9 @@
 struct tarn_quorum {
 	pg_atomic_uint64 commit_lsn;	 /* on a majority's disks; 0 before the election */
 	pg_atomic_uint64 pageserver_lsn; /* ingested; 0 unknown */
-	ConditionVariable advanced;	 /* broadcast when commit_lsn grows */
+	/* Workers that may still write log at an ordered stop. */
+	pg_atomic_uint32 writers;
+	ConditionVariable advanced; /* broadcast when commit_lsn grows */
 };
 /* NULL when tarn.safekeepers is empty. */
 extern struct tarn_quorum *tarn_quorum;

@@ -24,13 +24,13 @@ enum pq_kind {
 	PQ_DECIMAL, /* stored as int32, int64 or fixed bytes, by precision */
 	PQ_STRING,
 	PQ_BINARY,
-	PQ_UUID,	 /* 16 bytes */
-	PQ_DATE,	 /* days since 1970-01-01 */
-	PQ_TIME,	 /* µs since midnight, not adjusted to UTC */
-	PQ_TIMESTAMP,	 /* µs since 1970-01-01, not adjusted to UTC */
-	PQ_TIMESTAMPTZ,	 /* µs since 1970-01-01 UTC */
-	PQ_LIST,	 /* one child: the element, a scalar */
-	PQ_STRUCT	 /* children: scalars; the struct itself is required */
+	PQ_UUID,	/* 16 bytes */
+	PQ_DATE,	/* days since 1970-01-01 */
+	PQ_TIME,	/* µs since midnight, not adjusted to UTC */
+	PQ_TIMESTAMP,	/* µs since 1970-01-01, not adjusted to UTC */
+	PQ_TIMESTAMPTZ, /* µs since 1970-01-01 UTC */
+	PQ_LIST,	/* one child: the element, a scalar */
+	PQ_STRUCT	/* children: scalars; the struct itself is required */
 };
 struct pq_column {
 	const char *name;
@@ -42,7 +42,7 @@ struct pq_column {
 	uint32_t nchildren;
 };
 struct pq_options {
-	size_t max_row_group_bytes; /* 0: 64 MiB */
+	size_t max_row_group_bytes;  /* 0: 64 MiB */
 	uint64_t max_row_group_rows; /* 0: 1,048,576 */
 	size_t page_bytes;	     /* values in a data page, 0: 1 MiB */
 	int zstd_level;		     /* 0: 3 */
@@ -60,7 +60,7 @@ struct pq_bounds {
 };
 struct pq_summary {
 	uint64_t rows;
-	uint64_t bytes; /* of the file */
+	uint64_t bytes;		  /* of the file */
 	struct pq_bounds *leaves; /* in schema order */
 	uint32_t nleaves;
 };

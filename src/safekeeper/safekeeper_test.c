@@ -157,17 +157,22 @@ static void run_until_commit(struct proposer_io *p, struct log *l, tarn_lsn lsn)
 	fail_msg("not committed: %s", proposer_io_trouble(p));
 }
 
-static void expect_reader(int member, const struct log *l, tarn_lsn from, tarn_lsn to)
+/* Reads the member's log; meanwhile the proposer, if given, goes on feeding the member. */
+static void expect_reader(int member, struct proposer_io *p, const struct log *l, tarn_lsn from,
+			  tarn_lsn to)
 {
+	uint64_t deadline_us = tarn_mono_us() + 60 * (uint64_t)1000000;
 	struct sk_reader *r;
 	tarn_lsn at = from, lsn, commit;
 	assert_int_equal(sk_reader_open(addresses[member], &timeline, SYSTEM_ID, from, "test", 5000,
 					&r, &err),
 			 0);
-	for (int i = 0; i < 2000 && at < to; i++) {
+	while (at < to && tarn_mono_us() < deadline_us) {
 		const uint8_t *bytes;
 		size_t n;
-		assert_int_equal(sk_reader_next(r, 20, &bytes, &n, &lsn, &commit, &err), 0);
+		if (p)
+			assert_int_equal(proposer_io_step(p, log_end(l), 5, -1, &err), 0);
+		assert_int_equal(sk_reader_next(r, p ? 0 : 20, &bytes, &n, &lsn, &commit, &err), 0);
 		if (n == 0)
 			continue;
 		assert_memory_equal(bytes, l->bytes.data + (at - BASE), n);
@@ -219,7 +224,7 @@ static void commits_survive(void **state)
 	for (uint8_t i = 0; i < 100; i++)
 		put_record(&l, 20000u + i, i);
 	run_until_commit(p, &l, log_end(&l));
-	expect_reader(0, &l, START, log_end(&l));
+	expect_reader(0, NULL, &l, START, log_end(&l));
 	assert_int_equal(quorum_read_index(addresses, MEMBERS, &timeline, 2000, &index, &commit,
 					   &alive, &err),
 			 0);
@@ -233,7 +238,7 @@ static void commits_survive(void **state)
 	start_member(2);
 	for (int i = 0; i < 200; i++)
 		assert_int_equal(proposer_io_step(p, log_end(&l), 5, -1, &err), 0);
-	expect_reader(2, &l, START, log_end(&l));
+	expect_reader(2, p, &l, START, log_end(&l));
 
 	/* One loses its disk: it is made anew and catches up, over the segment's end. */
 	for (int i = 0; i < 500; i++)
@@ -246,7 +251,7 @@ static void commits_survive(void **state)
 	run_until_commit(p, &l, log_end(&l));
 	for (int i = 0; i < 300; i++)
 		assert_int_equal(proposer_io_step(p, log_end(&l), 5, -1, &err), 0);
-	expect_reader(1, &l, START, log_end(&l));
+	expect_reader(1, p, &l, START, log_end(&l));
 
 	/* All die at once; nothing committed is lost. */
 	for (int i = 0; i < MEMBERS; i++)
@@ -306,7 +311,7 @@ static void divergent_tail(void **state)
 	put_record(&other, 3000, 10);
 	stop_member(1, SIGKILL);
 	run_until_commit(p, &other, log_end(&other));
-	expect_reader(0, &other, START, log_end(&other));
+	expect_reader(0, NULL, &other, START, log_end(&other));
 	proposer_io_free(p);
 	start_member(1);
 	tarn_buf_release(&l.bytes);

@@ -187,11 +187,12 @@ static void keep_house(struct worker *w, XLogRecPtr flushed)
 		return;
 	w->housekeeping_at_us = now + HOUSEKEEPING_US;
 	/* one that is further behind gets old log from another member */
-	XLogRecPtr oldest = Min(w->commit_lsn, proposer_io_oldest_needed_lsn(w->io));
+	XLogRecPtr committed = Max(w->commit_lsn, start_lsn); /* nothing may be committed yet */
+	XLogRecPtr oldest = Min(committed, proposer_io_oldest_needed_lsn(w->io));
 	XLogRecPtr limit = (XLogRecPtr)max_retained_log_mb * 1024 * 1024;
 	if (flushed > limit)
 		oldest = Max(oldest, flushed - limit);
-	retain_log_from(Min(oldest, w->commit_lsn));
+	retain_log_from(Min(oldest, committed));
 	SyncRepReleaseWaiters(); /* settings may have changed under waiters */
 }
 
@@ -215,11 +216,9 @@ static void step(struct worker *w)
 	keep_house(w, flushed);
 }
 
-/* At an ordered stop: until the backends have gone and the members have what they wrote. */
-static bool may_leave(const struct worker *w, uint64_t asked_at_us)
+/* At an ordered stop: when the backends have gone and the members have what they wrote. */
+static bool may_leave(const struct worker *w)
 {
-	if (tarn_mono_us() > asked_at_us + LINGER_US)
-		return true;
 	return CountDBBackends(InvalidOid) == 0 && pg_atomic_read_u32(&tarn_quorum->writers) == 0 &&
 	       w->commit_lsn >= GetFlushRecPtr(NULL);
 }
@@ -246,8 +245,12 @@ void tarn_walproposer_main(Datum arg)
 			continue;
 		if (asked_at_us == 0)
 			asked_at_us = tarn_mono_us();
-		if (may_leave(w, asked_at_us))
+		if (may_leave(w))
 			break;
+		/* No quorum answers, or it was not the postmaster who asked and sessions go on. */
+		if (tarn_mono_us() > asked_at_us + LINGER_US)
+			take_server_down(
+				"its walproposer was told to stop while there was log to send");
 	}
 	w->ordered_exit = true;
 	proposer_io_free(w->io);

@@ -48,7 +48,7 @@ class Server:
             return c.execute(text).fetchall() if text.lstrip().lower().startswith("select") else c.execute(text)
 
 
-class Tarn(Server):
+class Project(Server):
     name = "tarn"
 
     def __init__(self, base):
@@ -128,7 +128,7 @@ class Pair:
         self.base.chmod(0o755)
         self.tarn = self.vanilla = None
         try:
-            self.tarn = Tarn(self.base)
+            self.tarn = Project(self.base)
             self.vanilla = Vanilla(self.base)
         except BaseException:
             self.__exit__()

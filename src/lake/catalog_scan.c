@@ -110,18 +110,26 @@ static void pending_add(struct lake_pending *p, uint32_t xid)
 	p->count++;
 }
 
+void lake_pending_merge(struct lake_pending *p, const struct lake_pending *more)
+{
+	for (uint32_t i = 0; i < more->count; i++)
+		pending_add(p, more->xids[i]);
+	p->unknown = p->unknown || more->unknown;
+}
+
 /* The tuple is undecided: because of its inserter, or else because of its deleter. */
-static int note_pending(struct scan *s, const struct heap_tuple *t, struct tarn_error *err)
+int lake_pending_note(struct lake_pending *p, struct lake_snapshot *s, const struct heap_tuple *t,
+		      struct tarn_error *err)
 {
 	enum lake_xid_status status = LAKE_XID_COMMITTED;
 	if ((t->infomask & HEAP_XMIN_FROZEN) != HEAP_XMIN_FROZEN)
-		TRY(lake_xid_status(s->snapshot, t->xmin, &status, err));
+		TRY(lake_xid_status(s, t->xmin, &status, err));
 	if (status == LAKE_XID_IN_PROGRESS)
-		pending_add(s->pending, t->xmin);
+		pending_add(p, t->xmin);
 	else if (t->infomask & HEAP_XMAX_IS_MULTI)
-		s->pending->unknown = true;
+		p->unknown = true;
 	else
-		pending_add(s->pending, t->xmax);
+		pending_add(p, t->xmax);
 	return 0;
 }
 
@@ -131,7 +139,7 @@ static int scan_tuple(struct scan *s, const struct heap_tuple *t, struct tarn_er
 	struct pg_datum columns[LAKE_CATALOG_MAX_COLUMNS];
 	TRY(lake_tuple_visible(s->snapshot, t, &verdict, err));
 	if (verdict.undecided)
-		TRY(note_pending(s, t, err));
+		TRY(lake_pending_note(s->pending, s->snapshot, t, err));
 	if (!verdict.visible)
 		return 0;
 	TRY(tuple_deform(t, s->attrs, s->ncolumns, columns, err));

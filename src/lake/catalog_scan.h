@@ -105,6 +105,10 @@ struct lake_pending {
 	bool unknown; /* there are more, or some that cannot be named */
 };
 void lake_pending_release(struct lake_pending *p);
+void lake_pending_merge(struct lake_pending *p, const struct lake_pending *more);
+/* Adds the transactions because of which the tuple's verdict was `undecided`. */
+int lake_pending_note(struct lake_pending *p, struct lake_snapshot *s, const struct heap_tuple *t,
+		      struct tarn_error *err);
 /* Has none of them committed at the snapshot? false when unknown. */
 int lake_pending_holds(const struct lake_pending *p, struct lake_snapshot *s, bool *out,
 		       struct tarn_error *err);

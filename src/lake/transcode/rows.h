@@ -1,0 +1,47 @@
+/*
+ * From heap blocks at an LSN to Parquet files: every visible row of the blocks it is given, in order
+ * of block and item, with the columns of transcode_schema and the hidden ones.
+ *
+ * One thread per scan. Memory: a row group being written, a page, a row.
+ */
+#ifndef TARN_LAKE_TRANSCODE_ROWS_H
+#define TARN_LAKE_TRANSCODE_ROWS_H
+
+#include "lake/catalog_scan.h"
+#include "lake/transcode/files.h"
+
+struct transcode_rows {
+	/* The caller's, set before transcode_rows_init. */
+	struct lake_snapshot *snapshot;
+	const struct transcode_schema *schema;
+	const struct transcode_place *place;
+	bool columnar;		    /* range files, cut to a size; else one tail */
+	uint64_t *memory_used;	    /* or NULL */
+	uint32_t max_file_rows;	    /* 0: TRANSCODE_FILE_ROWS */
+	/* Results, the caller's to take: what is taken is to be set NULL or zeroed. */
+	struct transcode_file **files;
+	uint32_t file_count;
+	uint32_t *undecided; /* blocks whose rows may change though nothing touches them, ascending */
+	uint32_t undecided_count;
+	struct lake_pending pending; /* because of these transactions */
+	/* private */
+	struct lake_reader reader;
+	struct tarn_arena arena;
+	struct transcode_output output;
+	struct block_map map;
+	struct tarn_buf overflow, undecided_blocks;
+	uint32_t *block_overflow; /* per column, of the block being read */
+	struct pg_datum *datums;
+	uint32_t block;
+};
+
+#define TRANSCODE_FILE_ROWS 2000000u
+#define TRANSCODE_FILE_BYTES (256 * MIB)
+
+void transcode_rows_init(struct transcode_rows *r);
+void transcode_rows_release(struct transcode_rows *r);
+/* Blocks in ascending order; a columnar scan gets all from the first one on. */
+int transcode_rows_block(struct transcode_rows *r, uint32_t block, struct tarn_error *err);
+int transcode_rows_finish(struct transcode_rows *r, struct tarn_error *err);
+
+#endif

@@ -1,0 +1,232 @@
+/* Implementation of table.h. */
+#include "base/system.h"
+#include <pthread.h>
+#include "base/log.h"
+#include "lake/transcode/table.h"
+
+struct transcode_table {
+	struct transcode_env env;
+	char *location;
+	struct transcode_work *work;
+	pthread_mutex_t lock; /* of what follows, held while files are written */
+	struct transcode_state *states[TRANSCODE_MAX_STATES]; /* NULL: free */
+	struct transcode_schema *schema;		      /* newest made */
+	uint64_t clock;
+};
+
+struct transcode_table *transcode_table_new(const struct transcode_env *env,
+					    struct transcode_work *work)
+{
+	struct transcode_table *t = tarn_calloc(1, sizeof *t);
+	t->env = *env;
+	t->location = tarn_strdup(env->place.location);
+	t->env.place.location = t->location;
+	t->work = work;
+	pthread_mutex_init(&t->lock, NULL);
+	return t;
+}
+
+void transcode_table_free(struct transcode_table *t)
+{
+	if (t == NULL)
+		return;
+	for (size_t i = 0; i < TRANSCODE_MAX_STATES; i++)
+		transcode_state_release(t->states[i]);
+	transcode_schema_release(t->schema);
+	pthread_mutex_destroy(&t->lock);
+	free(t->location);
+	free(t);
+}
+
+/* ---- the states kept ---- */
+
+static bool same_rel(const struct lake_rel *a, const struct lake_rel *b)
+{
+	return a->spc == b->spc && a->db == b->db && a->rel == b->rel;
+}
+
+/* Only the newest can still reach further: what another was derived to is known to differ. */
+static struct transcode_state *newest_before(const struct transcode_table *t,
+					     const struct transcode_schema *schema, tarn_lsn lsn)
+{
+	struct transcode_state *best = NULL;
+	for (size_t i = 0; i < TRANSCODE_MAX_STATES; i++) {
+		struct transcode_state *s = t->states[i];
+		if (s != NULL && s->made <= lsn && same_rel(&s->rel, &schema->table->rel) &&
+		    transcode_schema_reads(schema, s->schema) &&
+		    (best == NULL || s->made > best->made))
+			best = s;
+	}
+	return best;
+}
+
+static bool same_schema(const struct transcode_schema *a, const struct transcode_schema *b)
+{
+	return a == b || (a->id == b->id && transcode_schema_reads(a, b) &&
+			  transcode_schema_reads(b, a));
+}
+
+/* Replaces the one not asked for longest. Takes over the reference. */
+static void keep(struct transcode_table *t, struct transcode_state *s)
+{
+	size_t victim = 0;
+	for (size_t i = 0; i < TRANSCODE_MAX_STATES; i++) {
+		if (t->states[i] == NULL) {
+			victim = i;
+			break;
+		}
+		if (t->states[i]->used < t->states[victim]->used)
+			victim = i;
+	}
+	transcode_state_release(t->states[victim]);
+	t->states[victim] = s;
+}
+
+/* A new base ends the use of states before it for all LSNs after it. */
+static void forget_older(struct transcode_table *t, const struct transcode_state *base)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < TRANSCODE_MAX_STATES; i++) {
+		struct transcode_state *s = t->states[i];
+		if (s == NULL || s == base)
+			continue;
+		if (s->made < base->made && ++kept > 1) {
+			transcode_state_release(s);
+			t->states[i] = NULL;
+		}
+	}
+}
+
+/* ---- a new state ---- */
+
+static void count(uint64_t *counter)
+{
+	__atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
+}
+
+static bool above_percent(uint64_t part, uint64_t whole)
+{
+	return part * 100 > whole * TRANSCODE_MAX_DIRTY_PERCENT;
+}
+
+static bool wants_base(const struct transcode_state *from, size_t dirty_blocks, uint32_t nblocks)
+{
+	return above_percent(from->tail_blocks + dirty_blocks, nblocks) ||
+	       (from->tail_rows > TRANSCODE_MIN_TAIL_ROWS &&
+		above_percent(from->tail_rows, from->rows));
+}
+
+static int new_base(struct transcode_table *t, struct lake_snapshot *snapshot,
+		    struct transcode_schema *schema, struct transcode_state **out,
+		    struct tarn_error *err)
+{
+	uint64_t began_us = tarn_mono_us();
+	TRY(transcode_state_base(&t->env, snapshot, schema, out, err));
+	const struct transcode_state *s = *out;
+	count(&t->work->bases);
+	log_info("lake base", "table=%s.%s lsn=" TARN_LSN_FMT " rows=%" PRIu64 " files=%u ms=%.0f",
+		 schema->table->schema, schema->table->name, TARN_LSN_ARGS(s->made), s->rows,
+		 s->file_count, (double)(tarn_mono_us() - began_us) / 1000);
+	return 0;
+}
+
+/* From the base again when there are many tails: the blocks that differ from it go into one. */
+static int dirty_since(struct transcode_table *t, struct transcode_state **from,
+		       struct lake_snapshot *snapshot, struct tarn_buf *dirty, uint32_t *nblocks,
+		       bool *same, struct tarn_error *err)
+{
+	TRY(transcode_state_dirty(&t->env, *from, snapshot, dirty, nblocks, same, err));
+	if (*same || (*from)->tail_count < TRANSCODE_MAX_TAILS || (*from)->base == NULL)
+		return 0;
+	bool same_as_base;
+	*from = (*from)->base;
+	tarn_buf_clear(dirty);
+	return transcode_state_dirty(&t->env, *from, snapshot, dirty, nblocks, &same_as_base, err);
+}
+
+/* *out gets a reference; it is from itself when nothing changed. */
+static int follow(struct transcode_table *t, struct transcode_state *from,
+		  struct lake_snapshot *snapshot, struct transcode_schema *schema,
+		  struct transcode_state **out, struct tarn_error *err)
+{
+	struct tarn_buf dirty = TARN_BUF_INIT;
+	struct transcode_state *newest = from;
+	uint32_t nblocks;
+	bool same;
+	int rc = dirty_since(t, &from, snapshot, &dirty, &nblocks, &same, err);
+	if (rc != 0) {
+		tarn_buf_release(&dirty);
+		if (rc != TARN_E_NOT_FOUND)
+			return rc;
+		/* The history between is gone. */
+		return new_base(t, snapshot, schema, out, err);
+	}
+	if (same && same_schema(schema, newest->schema)) {
+		newest->upto = TARN_MAX(newest->upto, lake_snapshot_lsn(snapshot));
+		*out = transcode_state_ref(newest);
+		count(&t->work->repeated);
+	} else if (!same && wants_base(from, dirty.len / 4, nblocks)) {
+		rc = new_base(t, snapshot, schema, out, err);
+	} else {
+		rc = transcode_state_derive(&t->env, from, snapshot, schema, &dirty, nblocks, out,
+					    err);
+		count(&t->work->derived);
+	}
+	tarn_buf_release(&dirty);
+	return rc;
+}
+
+/* The catalog gives the same database while nothing in it changes. */
+static struct transcode_schema *schema_of(struct transcode_table *t, const struct lake_database *db,
+					  const struct lake_table *table)
+{
+	if (t->schema == NULL || t->schema->db != db || t->schema->table != table) {
+		transcode_schema_release(t->schema);
+		t->schema = transcode_schema_new(db, table);
+	}
+	return t->schema;
+}
+
+/* Under lock. *out belongs to t->states. */
+static int state_at(struct transcode_table *t, struct transcode_schema *schema, tarn_lsn lsn,
+		    struct transcode_state **out, struct tarn_error *err)
+{
+	struct transcode_state *from = newest_before(t, schema, lsn);
+	*out = from;
+	if (from && lsn <= from->upto && same_schema(schema, from->schema)) {
+		count(&t->work->repeated);
+		return 0;
+	}
+	struct lake_snapshot *snapshot = lake_snapshot_new(t->env.source, lsn);
+	int rc = from ? follow(t, from, snapshot, schema, out, err)
+		      : new_base(t, snapshot, schema, out, err);
+	lake_snapshot_free(snapshot);
+	if (rc != 0)
+		return rc;
+	if (*out == from) {
+		transcode_state_release(*out);
+		return 0;
+	}
+	(*out)->used = t->clock;
+	keep(t, *out);
+	if ((*out)->base == NULL)
+		forget_older(t, *out);
+	return 0;
+}
+
+int transcode_table_at(struct transcode_table *t, const struct lake_database *db,
+		       const struct lake_table *table, tarn_lsn lsn, struct tarn_buf *out,
+		       struct tarn_error *err)
+{
+	struct transcode_state *s;
+	struct tarn_error own;
+	pthread_mutex_lock(&t->lock);
+	t->clock++;
+	int rc = state_at(t, schema_of(t, db, table), lsn, &s, err ? err : &own);
+	if (rc == 0) {
+		s->used = t->clock;
+		transcode_state_text(s, out);
+	}
+	pthread_mutex_unlock(&t->lock);
+	return rc;
+}

@@ -20,16 +20,14 @@ static int print_url(const char *dir, const char *engine, const char *branch,
 {
 	struct tarn_buf text = TARN_BUF_INIT;
 	char *url = NULL;
-	static const char *const engines[] = {"duckdb", "pyiceberg", "spark", "trino",
-					      "clickhouse"};
 	bool known = !engine;
-	for (size_t i = 0; engine && i < ARRAY_LEN(engines); i++)
-		known = known || strcmp(engine, engines[i]) == 0;
+	for (size_t i = 0; engine && lake_engines[i]; i++)
+		known = known || strcmp(engine, lake_engines[i]) == 0;
 	if (!known)
-		return tarn_fail(
-			err, TARN_E_USAGE,
-			"--engine takes duckdb, pyiceberg, spark, trino or clickhouse, not \"%s\"",
-			engine);
+		return tarn_fail(err, TARN_E_USAGE,
+				 "--engine takes duckdb, pyiceberg, spark, trino, clickhouse or "
+				 "polars, not \"%s\"",
+				 engine);
 	TRY(catalog_url(dir, &url, err));
 	if (!engine) {
 		printf("%s\n", url);

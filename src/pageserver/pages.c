@@ -43,6 +43,21 @@ void pageserver_free(struct pageserver *ps)
 	free(ps);
 }
 
+/* In slices, so that a receiver that fell asleep is woken again. */
+int ps_wait(struct pageserver *ps, struct ps_timeline *tl, tarn_lsn lsn, int timeout_ms,
+	    struct tarn_error *err)
+{
+	uint64_t deadline_us = tarn_mono_us() + (uint64_t)timeout_ms * 1000;
+	while (ps_timeline_last_record_lsn(tl) < lsn) {
+		if (ps->want_wal)
+			ps->want_wal(ps->want_wal_arg, tl);
+		int rc = ps_timeline_wait(tl, lsn, TARN_MIN(timeout_ms, 200), err);
+		if (rc != TARN_E_TIMEOUT || tarn_mono_us() >= deadline_us)
+			return rc;
+	}
+	return 0;
+}
+
 struct ps_store *ps_store_of(struct pageserver *ps)
 {
 	return ps->store;

@@ -29,6 +29,9 @@ int ps_rel_nblocks(struct pageserver *ps, struct ps_timeline *tl, const struct p
 /* pg_filenode.map of a database (spc 1664, db 0: the shared one), 512 bytes. */
 int ps_relmap(struct pageserver *ps, struct ps_timeline *tl, uint32_t spc, uint32_t db,
 	      tarn_lsn lsn, uint8_t out[512], bool *absent, struct tarn_error *err);
+/* Waits until pages can be read at lsn, asking the safekeepers for what is missing. */
+int ps_wait(struct pageserver *ps, struct ps_timeline *tl, tarn_lsn lsn, int timeout_ms,
+	    struct tarn_error *err);
 struct ps_store *ps_store_of(struct pageserver *ps);
 
 #endif

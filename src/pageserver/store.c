@@ -163,6 +163,16 @@ int ps_store_close(struct ps_store *s, struct tarn_error *err)
 	return rc;
 }
 
+const char *ps_store_dir(const struct ps_store *s)
+{
+	return s->config.dir;
+}
+
+struct objstore *ps_store_objects(const struct ps_store *s)
+{
+	return s->config.objects;
+}
+
 uint64_t ps_store_system_identifier(const struct ps_store *s)
 {
 	return s->system_identifier;

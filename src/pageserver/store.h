@@ -84,6 +84,9 @@ int ps_store_open(const struct ps_store_config *c, struct ps_store **out, struct
 /* Flushes and uploads everything first; err reports the first part that could not be. */
 int ps_store_close(struct ps_store *s, struct tarn_error *err);
 uint64_t ps_store_system_identifier(const struct ps_store *s);
+/* What it was opened with: the local directory, and where the objects are. */
+const char *ps_store_dir(const struct ps_store *s);
+struct objstore *ps_store_objects(const struct ps_store *s);
 
 /* Timelines. Names: 1..63 bytes of [A-Za-z0-9_.-]; unique among live ones. parent NULL: a root. A
  * branch starts at lsn with the parent's content; prev_lsn is the start of the parent's last record

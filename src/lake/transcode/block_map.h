@@ -11,8 +11,8 @@
 #include "base/buf.h"
 
 struct block_map {
-	bool is_range;	      /* all blocks from first on; else those in blocks */
-	uint32_t first;	      /* of a range */
+	bool is_range;		/* all blocks from first on; else those in blocks */
+	uint32_t first;		/* of a range */
 	struct tarn_buf blocks; /* u32 each, of a list */
 	struct tarn_buf counts; /* u16 each: rows */
 	struct tarn_buf sums;	/* u32 each: rows before entry 0, 64, 128 … */

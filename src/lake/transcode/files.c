@@ -22,16 +22,14 @@ static char *file_json(const struct transcode_file *f, const struct pq_summary *
 		       const struct transcode_schema *schema)
 {
 	struct tarn_buf b = TARN_BUF_INIT;
-	tarn_buf_printf(
-		&b,
-		"\"key\":\"%s\",\"rows\":%" PRIu64 ",\"bytes\":%" PRIu64
-		",\"kind\":\"%s\",\"columns\":{",
-		f->key, summary->rows, summary->bytes, f->columnar ? "columnar" : "tail");
+	tarn_buf_printf(&b,
+			"\"key\":\"%s\",\"rows\":%" PRIu64 ",\"bytes\":%" PRIu64
+			",\"kind\":\"%s\",\"columns\":{",
+			f->key, summary->rows, summary->bytes, f->columnar ? "columnar" : "tail");
 	uint32_t leaves = TARN_MIN(schema->hidden_leaf, summary->nleaves);
 	for (uint32_t i = 0; i < leaves; i++) {
 		const struct pq_bounds *l = &summary->leaves[i];
-		tarn_buf_printf(&b,
-				"%s\"%" PRId32 "\":{\"values\":%" PRIu64 ",\"nulls\":%" PRIu64,
+		tarn_buf_printf(&b, "%s\"%" PRId32 "\":{\"values\":%" PRIu64 ",\"nulls\":%" PRIu64,
 				i ? "," : "", l->field_id, l->values, l->nulls);
 		put_hex(&b, "lower", l->has_lower, &l->lower);
 		put_hex(&b, "upper", l->has_upper, &l->upper);

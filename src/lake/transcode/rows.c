@@ -133,10 +133,12 @@ static int put_row(struct transcode_rows *r, const struct heap_tuple *t, struct 
 	TRY(tuple_deform(t, s->table->attrs, s->table->ncolumns, r->datums, err));
 	for (uint32_t i = 0; i < s->count; i++)
 		TRY(put_column(r, i, err));
-	const int64_t hidden[TRANSCODE_HIDDEN_COLUMNS] = {
-		[TRANSCODE_BLOCK] = (int32_t)r->block, [TRANSCODE_OFFSET] = t->item,
-		[TRANSCODE_XMIN] = t->xmin,	       [TRANSCODE_XMAX] = t->xmax,
-		[TRANSCODE_INFOMASK] = t->infomask,    [TRANSCODE_INFOMASK2] = t->infomask2};
+	const int64_t hidden[TRANSCODE_HIDDEN_COLUMNS] = {[TRANSCODE_BLOCK] = (int32_t)r->block,
+							  [TRANSCODE_OFFSET] = t->item,
+							  [TRANSCODE_XMIN] = t->xmin,
+							  [TRANSCODE_XMAX] = t->xmax,
+							  [TRANSCODE_INFOMASK] = t->infomask,
+							  [TRANSCODE_INFOMASK2] = t->infomask2};
 	for (uint32_t i = 0; i < TRANSCODE_HIDDEN_COLUMNS; i++)
 		pq_put_int(w, s->hidden_leaf + i, hidden[i]);
 	return pq_end_row(w, err);
@@ -190,9 +192,8 @@ static int end_file(struct transcode_rows *r, struct tarn_error *err)
 	struct overflow_entry *overflow =
 		entries > 0 ? tarn_memdup(r->overflow.data, r->overflow.len) : NULL;
 	r->files = tarn_realloc(r->files, (r->file_count + 1) * sizeof(struct transcode_file *));
-	r->files[r->file_count++] =
-		transcode_file_new(key, r->columnar, &r->map, overflow, entries, &summary,
-				   r->schema, r->memory_used);
+	r->files[r->file_count++] = transcode_file_new(key, r->columnar, &r->map, overflow, entries,
+						       &summary, r->schema, r->memory_used);
 	pq_summary_release(&summary);
 	tarn_buf_clear(&r->overflow);
 	block_map_init(&r->map, r->columnar);

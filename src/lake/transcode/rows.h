@@ -15,13 +15,14 @@ struct transcode_rows {
 	struct lake_snapshot *snapshot;
 	const struct transcode_schema *schema;
 	const struct transcode_place *place;
-	bool columnar;		    /* range files, cut to a size; else one tail */
-	uint64_t *memory_used;	    /* or NULL */
-	uint32_t max_file_rows;	    /* 0: TRANSCODE_FILE_ROWS */
+	bool columnar;		/* range files, cut to a size; else one tail */
+	uint64_t *memory_used;	/* or NULL */
+	uint32_t max_file_rows; /* 0: TRANSCODE_FILE_ROWS */
 	/* Results, the caller's to take: what is taken is to be set NULL or zeroed. */
 	struct transcode_file **files;
 	uint32_t file_count;
-	uint32_t *undecided; /* blocks whose rows may change though nothing touches them, ascending */
+	uint32_t *
+		undecided; /* blocks whose rows may change though nothing touches them, ascending */
 	uint32_t undecided_count;
 	struct lake_pending pending; /* because of these transactions */
 	/* private */

@@ -18,14 +18,20 @@ static const struct {
 
 static enum pq_kind kind_of(enum lake_kind kind)
 {
-	static const enum pq_kind kinds[] = {
-		[LAKE_BOOLEAN] = PQ_BOOLEAN,	 [LAKE_INT32] = PQ_INT32,
-		[LAKE_INT64] = PQ_INT64,	 [LAKE_FLOAT] = PQ_FLOAT,
-		[LAKE_DOUBLE] = PQ_DOUBLE,	 [LAKE_DECIMAL] = PQ_DECIMAL,
-		[LAKE_STRING] = PQ_STRING,	 [LAKE_BINARY] = PQ_BINARY,
-		[LAKE_UUID] = PQ_UUID,		 [LAKE_DATE] = PQ_DATE,
-		[LAKE_TIME] = PQ_TIME,		 [LAKE_TIMESTAMP] = PQ_TIMESTAMP,
-		[LAKE_TIMESTAMPTZ] = PQ_TIMESTAMPTZ, [LAKE_LIST] = PQ_LIST};
+	static const enum pq_kind kinds[] = {[LAKE_BOOLEAN] = PQ_BOOLEAN,
+					     [LAKE_INT32] = PQ_INT32,
+					     [LAKE_INT64] = PQ_INT64,
+					     [LAKE_FLOAT] = PQ_FLOAT,
+					     [LAKE_DOUBLE] = PQ_DOUBLE,
+					     [LAKE_DECIMAL] = PQ_DECIMAL,
+					     [LAKE_STRING] = PQ_STRING,
+					     [LAKE_BINARY] = PQ_BINARY,
+					     [LAKE_UUID] = PQ_UUID,
+					     [LAKE_DATE] = PQ_DATE,
+					     [LAKE_TIME] = PQ_TIME,
+					     [LAKE_TIMESTAMP] = PQ_TIMESTAMP,
+					     [LAKE_TIMESTAMPTZ] = PQ_TIMESTAMPTZ,
+					     [LAKE_LIST] = PQ_LIST};
 	return kinds[kind];
 }
 
@@ -53,8 +59,7 @@ static const char *own_name(struct transcode_schema *s, const char *name)
 static uint64_t form_of(const struct transcode_column *c)
 {
 	uint64_t h = XXH3_64bits(c->type, strlen(c->type));
-	const struct lake_type *t =
-		c->target.element ? c->target.element->type : c->target.type;
+	const struct lake_type *t = c->target.element ? c->target.element->type : c->target.type;
 	h ^= (uint64_t)c->target.text << 1 | (uint64_t)c->target.raw << 2 |
 	     (uint64_t)c->target.can_overflow << 3;
 	if (t == NULL)
@@ -118,11 +123,10 @@ static void add_overflow(struct transcode_schema *s)
 	for (uint32_t i = 0; i < s->count; i++) {
 		const struct transcode_column *c = &s->columns[i];
 		if (c->overflow >= 0)
-			children[c->overflow] =
-				(struct pq_column){.name = c->name,
-						   .field_id = TRANSCODE_ID_OVERFLOW_CHILD +
-							       c->attnum,
-						   .kind = PQ_STRING};
+			children[c->overflow] = (struct pq_column){
+				.name = c->name,
+				.field_id = TRANSCODE_ID_OVERFLOW_CHILD + c->attnum,
+				.kind = PQ_STRING};
 	}
 	s->file_columns[s->file_column_count++] =
 		(struct pq_column){.name = own_name(s, "_overflow"),
@@ -171,9 +175,9 @@ static json_t *overflow_json(const struct pq_column *c)
 {
 	json_t *fields = json_array();
 	for (uint32_t i = 0; i < c->nchildren; i++)
-		json_array_append_new(fields, field_json(c->children[i].field_id,
-							 c->children[i].name,
-							 json_string("string")));
+		json_array_append_new(fields,
+				      field_json(c->children[i].field_id, c->children[i].name,
+						 json_string("string")));
 	return field_json(c->field_id, c->name,
 			  json_pack("{s:s,s:o}", "type", "struct", "fields", fields));
 }

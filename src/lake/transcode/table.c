@@ -62,8 +62,8 @@ static struct transcode_state *newest_before(const struct transcode_table *t,
 
 static bool same_schema(const struct transcode_schema *a, const struct transcode_schema *b)
 {
-	return a == b || (a->id == b->id && transcode_schema_reads(a, b) &&
-			  transcode_schema_reads(b, a));
+	return a == b ||
+	       (a->id == b->id && transcode_schema_reads(a, b) && transcode_schema_reads(b, a));
 }
 
 /* Replaces the one not asked for longest. Takes over the reference. */

@@ -9,11 +9,15 @@
 
 #define STACK_BYTES (2 * MIB) /* of each connection's thread; only touched pages cost memory */
 
+#define DRAIN_MS 2000
+#define DRAIN_SLICE_MS 5
+
 struct http_server {
 	struct MHD_Daemon *daemon;
 	struct http_server_config config;
 	struct tarn_counter *requests, *errors;
 	struct tarn_histogram *latency;
+	int in_flight; /* atomic: requests begun and not completed */
 };
 
 struct exchange { /* one request while its body arrives */
@@ -181,6 +185,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
 	(void)version;
 	if (!x) {
 		*state = tarn_calloc(1, sizeof *x);
+		__atomic_add_fetch(&s->in_flight, 1, __ATOMIC_RELAXED);
 		return MHD_YES;
 	}
 	if (*data_len) {
@@ -216,12 +221,14 @@ static void on_completed(void *arg, struct MHD_Connection *c, void **state,
 			 enum MHD_RequestTerminationCode why)
 {
 	struct exchange *x = *state;
-	(void)arg;
+	struct http_server *s = arg;
 	(void)c;
 	(void)why;
-	if (x)
-		tarn_buf_release(&x->body);
+	if (!x)
+		return;
+	tarn_buf_release(&x->body);
 	free(x);
+	__atomic_sub_fetch(&s->in_flight, 1, __ATOMIC_RELEASE);
 	*state = NULL;
 }
 
@@ -290,7 +297,7 @@ int http_server_start(const struct http_server_config *c, struct http_server **o
 		ntohs(sa.sin_port), NULL, NULL, on_request, s, MHD_OPTION_SOCK_ADDR, &sa,
 		MHD_OPTION_THREAD_STACK_SIZE, STACK_BYTES, MHD_OPTION_CONNECTION_LIMIT,
 		c->max_connections, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)60,
-		MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_UNESCAPE_CALLBACK,
+		MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_UNESCAPE_CALLBACK,
 		unescape, NULL, MHD_OPTION_LISTENING_ADDRESS_REUSE, (unsigned)0, MHD_OPTION_END);
 	if (!s->daemon) {
 		int e = errno;
@@ -311,6 +318,11 @@ void http_server_stop(struct http_server *s)
 {
 	if (!s)
 		return;
+	/* Stopping cuts connections off: who asked for the stop should hear the answer. */
+	for (int waited = 0;
+	     waited < DRAIN_MS && __atomic_load_n(&s->in_flight, __ATOMIC_ACQUIRE) > 0;
+	     waited += DRAIN_SLICE_MS)
+		usleep(DRAIN_SLICE_MS * 1000);
 	MHD_stop_daemon(s->daemon);
 	free(s);
 }

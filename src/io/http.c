@@ -9,6 +9,7 @@
 
 #define STACK_BYTES (2 * MIB) /* of each connection's thread; only touched pages cost memory */
 
+#define IDLE_TIMEOUT_S 30u
 #define DRAIN_MS 2000
 #define DRAIN_SLICE_MS 5
 
@@ -161,7 +162,16 @@ static void answer(const struct http_server *s, const struct http_request *q,
 	}
 }
 
-static enum MHD_Result send_response(struct MHD_Connection *c, struct http_response *r)
+/* Clients keep idle connections for later; when they are many, they are asked not to. */
+static bool is_crowded(const struct http_server *s)
+{
+	const union MHD_DaemonInfo *info =
+		MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+	return info && info->num_connections > s->config.max_connections / 4;
+}
+
+static enum MHD_Result send_response(struct http_server *s, struct MHD_Connection *c,
+				     struct http_response *r)
 {
 	struct MHD_Response *m =
 		MHD_create_response_from_buffer(r->body.len, r->body.data, MHD_RESPMEM_MUST_FREE);
@@ -171,6 +181,8 @@ static enum MHD_Result send_response(struct MHD_Connection *c, struct http_respo
 	MHD_add_response_header(m, "Content-Type", r->content_type);
 	for (int i = 0; i < r->header_count; i++)
 		MHD_add_response_header(m, r->headers[i].name, r->headers[i].value);
+	if (is_crowded(s))
+		MHD_add_response_header(m, MHD_HTTP_HEADER_CONNECTION, "close");
 	enum MHD_Result rc = MHD_queue_response(c, r->status, m);
 	MHD_destroy_response(m);
 	return rc;
@@ -214,7 +226,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
 	if (r.status >= 400)
 		tarn_counter_add(s->errors, 1);
 	tarn_histogram_observe_us(s->latency, tarn_mono_us() - began);
-	return send_response(c, &r);
+	return send_response(s, c, &r);
 }
 
 static void on_completed(void *arg, struct MHD_Connection *c, void **state,
@@ -296,7 +308,7 @@ int http_server_start(const struct http_server_config *c, struct http_server **o
 			MHD_USE_ITC,
 		ntohs(sa.sin_port), NULL, NULL, on_request, s, MHD_OPTION_SOCK_ADDR, &sa,
 		MHD_OPTION_THREAD_STACK_SIZE, STACK_BYTES, MHD_OPTION_CONNECTION_LIMIT,
-		c->max_connections, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)60,
+		c->max_connections, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_TIMEOUT_S,
 		MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_UNESCAPE_CALLBACK,
 		unescape, NULL, MHD_OPTION_LISTENING_ADDRESS_REUSE, (unsigned)0, MHD_OPTION_END);
 	if (!s->daemon) {

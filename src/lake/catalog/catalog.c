@@ -7,7 +7,7 @@
 #include <malloc.h>
 
 #define PUT_THREADS 16
-#define MAX_CONNECTIONS 256
+#define MAX_CONNECTIONS 512
 #define MALLOC_ARENAS 4 /* a thread per connection would else mean many half-empty heaps */
 
 struct parts {

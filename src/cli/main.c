@@ -55,7 +55,7 @@ const struct command commands[] = {
 	 "endpoint stop try-it\n",
 	 false},
 	{"lake", cmd_lake, "the tables as Iceberg",
-	 "url [--engine duckdb|pyiceberg|spark|trino|clickhouse] [--branch BRANCH]\n"
+	 "url [--engine duckdb|pyiceberg|spark|trino|clickhouse|polars] [--branch BRANCH]\n"
 	 "       tarn lake tables [BRANCH] [--json]\n"
 	 "\n"
 	 "url prints the Iceberg REST address, or a snippet to paste for an engine. tables lists "

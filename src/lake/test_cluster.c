@@ -40,6 +40,14 @@ static bool prepare_directory(struct test_cluster *c)
 	return rc == 0;
 }
 
+static bool start(struct test_cluster *c)
+{
+	return run_free(c, tarn_asprintf("pg_ctl -D %s -w -o \"-k %s -c listen_addresses= "
+					 "-c fsync=off -c autovacuum=off "
+					 "-c max_prepared_transactions=5\" start",
+					 c->data, c->dir));
+}
+
 bool test_cluster_start(struct test_cluster *c, const char *bin_dir)
 {
 	memset(c, 0, sizeof *c);
@@ -50,10 +58,7 @@ bool test_cluster_start(struct test_cluster *c, const char *bin_dir)
 		     run_free(c, tarn_asprintf("initdb -D %s -U postgres -A trust -N -E UTF8 "
 					       "--no-locale",
 					       c->data)) &&
-		     run_free(c, tarn_asprintf("pg_ctl -D %s -w -o \"-k %s -c listen_addresses= "
-					       "-c fsync=off -c autovacuum=off "
-					       "-c max_prepared_transactions=5\" start",
-					       c->data, c->dir));
+		     start(c);
 	if (!c->running)
 		test_cluster_release(c);
 	return c->running;
@@ -98,6 +103,13 @@ void test_cluster_stop(struct test_cluster *c)
 		return;
 	c->running = false;
 	assert_true(run_free(c, tarn_asprintf("pg_ctl -D %s -w -m fast stop", c->data)));
+}
+
+void test_cluster_restart(struct test_cluster *c)
+{
+	TARN_CHECK(!c->running);
+	c->running = start(c);
+	assert_true(c->running);
 }
 
 void test_cluster_release(struct test_cluster *c)

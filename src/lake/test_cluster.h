@@ -24,6 +24,8 @@ void test_cluster_sql(struct test_cluster *c, const char *db, const char *sql);
 char *test_cluster_query(struct test_cluster *c, const char *db, const char *sql);
 /* Checkpoints and stops: the files then say everything. */
 void test_cluster_stop(struct test_cluster *c);
+/* Starts a stopped one again. */
+void test_cluster_restart(struct test_cluster *c);
 /* Stops, and removes the files. */
 void test_cluster_release(struct test_cluster *c);
 

@@ -47,8 +47,9 @@ struct transcode_state {
 struct transcode_env {
 	const struct lake_source *source;
 	struct transcode_place place;
-	uint64_t *memory_used;	/* or NULL */
-	uint32_t max_file_rows; /* 0: the default */
+	uint64_t *memory_used; /* or NULL */
+	/* 0: the defaults, TRANSCODE_FILE_ROWS and TRANSCODE_MAX_TAILS */
+	uint32_t max_file_rows, max_tails;
 };
 
 struct transcode_state *transcode_state_ref(struct transcode_state *s);

@@ -21,6 +21,8 @@ struct transcode_table *transcode_table_new(const struct transcode_env *env,
 	t->env = *env;
 	t->location = tarn_strdup(env->place.location);
 	t->env.place.location = t->location;
+	if (t->env.max_tails == 0)
+		t->env.max_tails = TRANSCODE_MAX_TAILS;
 	t->work = work;
 	pthread_mutex_init(&t->lock, NULL);
 	return t;
@@ -136,7 +138,7 @@ static int dirty_since(struct transcode_table *t, struct transcode_state **from,
 		       bool *same, struct tarn_error *err)
 {
 	TRY(transcode_state_dirty(&t->env, *from, snapshot, dirty, nblocks, same, err));
-	if (*same || (*from)->tail_count < TRANSCODE_MAX_TAILS || (*from)->base == NULL)
+	if (*same || (*from)->tail_count < t->env.max_tails || (*from)->base == NULL)
 		return 0;
 	bool same_as_base;
 	*from = (*from)->base;

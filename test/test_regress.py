@@ -18,11 +18,10 @@ def allowed_failures():
     return {name for name, reason in re.findall(r"^\| `(\w+)` \| (.+) \|$", section, re.M) if reason.strip()}
 
 
-def test_postgres_regression_suite(make_project):
+def run_suite(project):
+    """Returns (passed, failed, the diffs' file)."""
     suite = pathlib.Path(subprocess.run([str(ROOT / "tools/regress_suite.sh")], check=True, stdout=subprocess.PIPE,
                                         text=True).stdout.strip())
-    project = make_project()
-    project.up()
     # The suite's user must read its files and write beside them.
     files, out = project.root / "suite", project.root / "out"
     shutil.copytree(suite, files)
@@ -37,9 +36,13 @@ def test_postgres_regression_suite(make_project):
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, cwd=out)
     passed = set(re.findall(r"^(?:test)?\s+(\w+)\s+\.\.\. ok", done.stdout, re.M))
     failed = set(re.findall(r"^(?:test)?\s+(\w+)\s+\.\.\. FAILED", done.stdout, re.M))
-    diffs = out / "regression.diffs"
     print(done.stdout[-600:])
     assert len(passed) + len(failed) > 200, done.stdout + done.stderr
+    return passed, failed, out / "regression.diffs"
+
+
+def test_postgres_regression_suite(project):
+    _, failed, diffs = run_suite(project)
     allowed = allowed_failures()
     assert len(allowed) <= MOST_ALLOWED
     assert failed <= allowed, f"{failed - allowed}\n" + (diffs.read_text()[:20000] if diffs.exists() else "")

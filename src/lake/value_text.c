@@ -52,7 +52,8 @@ bool lake_type_printable(const struct lake_database *db, const struct lake_type 
 		return part_printable(db, t->range_sub, depth);
 	if (t->typtype == 'c') {
 		for (uint16_t i = 0; i < t->ncolumns; i++)
-			if (!t->columns[i].dropped &&
+			/* The size of a dropped attribute, which is still in the tuples, is not kept. */
+			if (t->columns[i].dropped ||
 			    !part_printable(db, t->columns[i].type_oid, depth))
 				return false;
 		return true;
@@ -220,16 +221,12 @@ static int put_columns(const struct lake_database *db, const struct lake_type *t
 		       struct tarn_error *err)
 {
 	struct tarn_buf text = TARN_BUF_INIT;
-	bool first = true;
 	int rc = 0;
 	tarn_buf_put_u8(out, '(');
 	for (uint16_t i = 0; rc == 0 && i < t->ncolumns; i++) {
 		const struct lake_column *c = &t->columns[i];
-		if (c->dropped)
-			continue;
-		if (!first)
+		if (i > 0)
 			tarn_buf_put_u8(out, ',');
-		first = false;
 		if (!values[i].bytes)
 			continue;
 		tarn_buf_clear(&text);
@@ -256,12 +253,9 @@ static int put_composite(const struct lake_database *db, const struct lake_type 
 	struct pg_datum *values = tarn_arena_zalloc(r->arena, (n + 1) * sizeof *values);
 	for (uint16_t i = 0; i < t->ncolumns; i++) {
 		const struct lake_column *c = &t->columns[i];
-		attrs[i].dropped = c->dropped;
-		if (c->type)
-			attrs[i] = lake_type_attr(c->type);
-		else
-			return tarn_fail(err, TARN_E_UNSUPPORTED,
-					 "composite %s has a dropped attribute", t->name);
+		if (!c->type)
+			return corrupt(err);
+		attrs[i] = lake_type_attr(c->type);
 	}
 	TRY(tuple_deform(&tuple, attrs, t->ncolumns, values, err));
 	return put_columns(db, t, r, values, out, err);

@@ -264,6 +264,16 @@ static void set_pid(struct child *c, pid_t pid)
 	pthread_mutex_unlock(&c->lock);
 }
 
+/* In one step, so that nobody sees a part that runs without a process. */
+static void process_gone(struct child *c)
+{
+	pthread_mutex_lock(&c->lock);
+	c->pid = 0;
+	if (c->state == CHILD_RUNNING)
+		c->state = CHILD_STARTING;
+	pthread_mutex_unlock(&c->lock);
+}
+
 /* One life: prepare, start, wait for its end. Returns true if it may be started again. */
 static bool run_once(struct child *c, struct tarn_error *err)
 {
@@ -292,7 +302,7 @@ static bool run_once(struct child *c, struct tarn_error *err)
 			end_process(c, &cmd, pid, &status);
 		if (still_wanted(c) && rc != TARN_E_TIMEOUT)
 			describe_exit(status, c->name, cmd.log_path, err);
-		set_pid(c, 0);
+		process_gone(c);
 	}
 	child_command_release(&cmd);
 	return !(WIFEXITED(status) && WEXITSTATUS(status) == CHILD_EXIT_STOPPED_FOR_GOOD);

@@ -13,6 +13,7 @@
 struct lake_rel {
 	uint32_t spc, db, rel; /* rel is the relfilenode */
 };
+#define LAKE_SOURCE_MAX_PAGES 64u
 struct lake_source {
 	void *arg;
 	/* Newest version at or below lsn; *absent as in pageserver.h. */
@@ -30,6 +31,11 @@ struct lake_source {
 		       tarn_lsn upto,
 		       int (*visit)(void *visit_arg, uint32_t block, struct tarn_error *e),
 		       void *visit_arg, struct tarn_error *err);
+	/* The same as get_page for up to LAKE_SOURCE_MAX_PAGES ascending blocks, one after the other
+	 * in out. NULL: the source gains nothing by it. */
+	int (*get_pages)(void *arg, const struct lake_rel *rel, uint8_t fork,
+			 const uint32_t *blocks, uint32_t count, tarn_lsn lsn, uint8_t *out,
+			 bool *absent, struct tarn_error *err);
 	/* Waits until everything up to lsn can be read. */
 	int (*wait)(void *arg, tarn_lsn lsn, int timeout_ms, struct tarn_error *err);
 	tarn_lsn (*last_lsn)(void *arg);

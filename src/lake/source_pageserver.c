@@ -15,6 +15,16 @@ static int get_page(void *arg, const struct lake_rel *rel, uint8_t fork, uint32_
 	return ps_get_page(s->ps, s->tl, &r, fork, block, lsn, out, absent, err);
 }
 
+static int get_pages(void *arg, const struct lake_rel *rel, uint8_t fork, const uint32_t *blocks,
+		     uint32_t count, tarn_lsn lsn, uint8_t *out, bool *absent,
+		     struct tarn_error *err)
+{
+	struct lake_source_pageserver *s = arg;
+	struct ps_relation r = relation(rel);
+	_Static_assert(LAKE_SOURCE_MAX_PAGES <= PS_MAX_BLOCKS_PER_CALL, "one call");
+	return ps_get_blocks(s->ps, s->tl, &r, fork, blocks, count, lsn, out, absent, err);
+}
+
 static int nblocks(void *arg, const struct lake_rel *rel, uint8_t fork, tarn_lsn lsn, uint32_t *out,
 		   bool *absent, struct tarn_error *err)
 {
@@ -85,6 +95,7 @@ struct lake_source lake_source_pageserver(struct lake_source_pageserver *arg)
 {
 	return (struct lake_source){.arg = arg,
 				    .get_page = get_page,
+				    .get_pages = get_pages,
 				    .nblocks = nblocks,
 				    .slru_page = slru_page,
 				    .relmap = relmap,

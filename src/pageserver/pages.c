@@ -427,6 +427,29 @@ int ps_get_page(struct pageserver *ps, struct ps_timeline *tl, const struct ps_r
 	return get_one(ps, tl, &key, lsn, true, true, out, absent, err);
 }
 
+int ps_get_blocks(struct pageserver *ps, struct ps_timeline *tl, const struct ps_relation *rel,
+		  uint8_t fork, const uint32_t *blocks, uint32_t count, tarn_lsn lsn, uint8_t *out,
+		  bool *absent, struct tarn_error *err)
+{
+	struct page_want wants[PS_MAX_BLOCKS_PER_CALL];
+	TARN_CHECK(count <= PS_MAX_BLOCKS_PER_CALL);
+	_Static_assert(PS_MAX_BLOCKS_PER_CALL <= PS_MAX_PAGES_PER_CALL, "one call");
+	for (uint32_t i = 0; i < count; i++)
+		wants[i] = (struct page_want){.key = {.kind = PS_KIND_REL,
+						      .spc = rel->spc,
+						      .db = rel->db,
+						      .rel = rel->rel,
+						      .fork = fork,
+						      .block = blocks[i]},
+					      .lsn = lsn,
+					      .check_size = true,
+					      .out = out + (size_t)i * PAGE_BYTES};
+	TRY(get_pages(ps, tl, wants, count, true, err));
+	for (uint32_t i = 0; i < count; i++)
+		absent[i] = wants[i].absent;
+	return 0;
+}
+
 int ps_get_key_page(struct pageserver *ps, struct ps_timeline *tl, const struct ps_key *key,
 		    tarn_lsn lsn, uint8_t out[PAGE_BYTES], bool *absent, struct tarn_error *err)
 {

@@ -20,6 +20,12 @@ struct ps_relation {
 int ps_get_page(struct pageserver *ps, struct ps_timeline *tl, const struct ps_relation *rel,
 		uint8_t fork, uint32_t block, tarn_lsn lsn, uint8_t out[PAGE_BYTES], bool *absent,
 		struct tarn_error *err);
+/* The same for up to PS_MAX_BLOCKS_PER_CALL blocks, which costs less than one after the other. out
+ * takes count pages. */
+#define PS_MAX_BLOCKS_PER_CALL 64u
+int ps_get_blocks(struct pageserver *ps, struct ps_timeline *tl, const struct ps_relation *rel,
+		  uint8_t fork, const uint32_t *blocks, uint32_t count, tarn_lsn lsn, uint8_t *out,
+		  bool *absent, struct tarn_error *err);
 /* Rebuilds any REL or SLRU key, without looking at relation sizes. */
 int ps_get_key_page(struct pageserver *ps, struct ps_timeline *tl, const struct ps_key *key,
 		    tarn_lsn lsn, uint8_t out[PAGE_BYTES], bool *absent, struct tarn_error *err);

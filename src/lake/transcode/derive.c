@@ -179,11 +179,7 @@ static int write_tail(struct derivation *d, struct lake_snapshot *snapshot, stru
 				   .place = &d->env->place,
 				   .memory_used = d->env->memory_used};
 	transcode_rows_init(&r);
-	int rc = 0;
-	for (size_t i = 0; rc == 0 && i < d->dirty_count; i++)
-		rc = transcode_rows_block(&r, d->dirty[i], err);
-	if (rc == 0)
-		rc = transcode_rows_finish(&r, err);
+	int rc = transcode_rows_scan(&r, d->dirty, (uint32_t)d->dirty_count, err);
 	if (rc == 0) {
 		take_tail(d, &r);
 		take_undecided(d, &r);

@@ -1,9 +1,9 @@
 /* Implementation of rows.h. */
 #include "base/system.h"
+#include "lake/transcode/page_feed.h"
 #include "lake/transcode/rows.h"
 #include "pg/tuple.h"
 
-#define FORK_MAIN 0
 #define SIZE_CHECK_BLOCKS 64u
 #define MAX_FILE_BLOCKS (1u << 24)
 
@@ -213,17 +213,13 @@ static int maybe_end_file(struct transcode_rows *r, struct tarn_error *err)
 	return end_file(r, err);
 }
 
-int transcode_rows_block(struct transcode_rows *r, uint32_t block, struct tarn_error *err)
+static int read_block(struct transcode_rows *r, uint32_t block, const uint8_t *page,
+		      struct tarn_error *err)
 {
-	const struct lake_source *source = lake_snapshot_source(r->snapshot);
-	const struct lake_rel *rel = &r->schema->table->rel;
-	uint8_t page[PG_PAGE_BYTES];
 	uint16_t rows = 0;
-	bool absent, undecided = false;
+	bool undecided = false;
 	r->block = block;
-	TRY(source->get_page(source->arg, rel, FORK_MAIN, block, lake_snapshot_lsn(r->snapshot),
-			     page, &absent, err));
-	if (!absent && read_tuples(r, page, &rows, &undecided, err) != 0)
+	if (page && read_tuples(r, page, &rows, &undecided, err) != 0)
 		return tarn_error_prefix(err, "table %s.%s block %u", r->schema->table->schema,
 					 r->schema->table->name, block);
 	if (undecided)
@@ -235,11 +231,25 @@ int transcode_rows_block(struct transcode_rows *r, uint32_t block, struct tarn_e
 	return maybe_end_file(r, err);
 }
 
-int transcode_rows_finish(struct transcode_rows *r, struct tarn_error *err)
+int transcode_rows_scan(struct transcode_rows *r, const uint32_t *blocks, uint32_t count,
+			struct tarn_error *err)
 {
-	TRY(end_file(r, err));
+	struct page_feed feed;
+	const uint8_t *page;
+	uint32_t block;
+	int rc = 0;
+	page_feed_init(&feed, lake_snapshot_source(r->snapshot), &r->schema->table->rel,
+		       lake_snapshot_lsn(r->snapshot), blocks, count);
+	for (uint32_t i = 0; rc == 0 && i < count; i++) {
+		rc = page_feed_next(&feed, &block, &page, err);
+		if (rc == 0)
+			rc = read_block(r, block, page, err);
+	}
+	page_feed_release(&feed);
+	if (rc == 0)
+		rc = end_file(r, err);
 	r->undecided_count = (uint32_t)(r->undecided_blocks.len / 4);
 	if (r->undecided_count > 0)
 		r->undecided = tarn_memdup(r->undecided_blocks.data, r->undecided_blocks.len);
-	return 0;
+	return rc;
 }

@@ -41,8 +41,9 @@ struct transcode_rows {
 
 void transcode_rows_init(struct transcode_rows *r);
 void transcode_rows_release(struct transcode_rows *r);
-/* Blocks in ascending order; a columnar scan gets all from the first one on. */
-int transcode_rows_block(struct transcode_rows *r, uint32_t block, struct tarn_error *err);
-int transcode_rows_finish(struct transcode_rows *r, struct tarn_error *err);
+/* Reads the blocks, ascending, or with NULL the first count ones, which is what a columnar scan
+ * needs; then the results are there. Once. */
+int transcode_rows_scan(struct transcode_rows *r, const uint32_t *blocks, uint32_t count,
+			struct tarn_error *err);
 
 #endif

@@ -93,11 +93,7 @@ int transcode_state_base(const struct transcode_env *env, struct lake_snapshot *
 	uint32_t nblocks;
 	TRY(table_blocks(env, &schema->table->rel, lake_snapshot_lsn(snapshot), &nblocks, err));
 	transcode_rows_init(&r);
-	int rc = 0;
-	for (uint32_t block = 0; rc == 0 && block < nblocks; block++)
-		rc = transcode_rows_block(&r, block, err);
-	if (rc == 0)
-		rc = transcode_rows_finish(&r, err);
+	int rc = transcode_rows_scan(&r, NULL, nblocks, err);
 	if (rc == 0)
 		*out = base_of(&r, schema, nblocks);
 	transcode_rows_release(&r);

@@ -6,7 +6,7 @@
 #include <uthash.h>
 
 #define READ_INDEX_TIMEOUT_MS 20000
-#define STATE_TIMEOUT_MS 60000
+#define STATE_TIMEOUT_MS 600000
 /* Without any new log a table cannot have changed; its files may have been arranged anew, so the
  * pageserver is asked again after this time. */
 #define UNCHANGED_LSN_US 10000000

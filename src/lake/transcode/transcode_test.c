@@ -19,7 +19,6 @@
 static const char *bin_dir, *dir;
 static struct lake_source moments[MOMENTS];
 static struct tarn_error err;
-static uint64_t pages_read, touched_calls;
 
 /* ---- a timeline of copies: LSN 100 … 199 is the first, and so on ---- */
 
@@ -33,7 +32,6 @@ static int get_page(void *arg, const struct lake_rel *rel, uint8_t fork, uint32_
 		    tarn_lsn lsn, uint8_t out[8192], bool *absent, struct tarn_error *e)
 {
 	(void)arg;
-	pages_read++;
 	return at(lsn)->get_page(at(lsn)->arg, rel, fork, block, lsn, out, absent, e);
 }
 
@@ -67,7 +65,6 @@ static int touched(void *arg, const struct lake_rel *rel, uint8_t fork, tarn_lsn
 	uint8_t was[8192], is[8192];
 	uint32_t blocks;
 	bool absent;
-	touched_calls++;
 	if (at(after) == at(upto))
 		return 0;
 	TRY(nblocks(arg, rel, fork, upto, &blocks, &absent, e));
@@ -312,7 +309,6 @@ static void walk(struct way *w)
 	char *early = ask(w, 1, LSN_STEP);
 	char *later = ask(w, 1, 3 * LSN_STEP + 50);
 	struct transcode_work before = w->work;
-	pages_read = touched_calls = 0;
 	char *between = ask(w, 1, 3 * LSN_STEP + 20);
 	char *first = ask(w, 1, LSN_STEP);
 	assert_string_equal(late, later);

@@ -145,7 +145,7 @@ def main():
             duckdb_agrees(out / "store", state)
         if not states:
             sys.exit(77)
-        assert len(states) == 3 * 3 * 10
+        assert len(states) == 4 * 3 * 10
         assert not list((out / "tmp").iterdir()), "temporary files were left"
         # What changed little is derived, not written again.
         assert forms(states, "large", 1) == ["columnar", "tail"]
@@ -155,6 +155,7 @@ def main():
         for moment in 1, 2:
             assert set(forms(states, "sparse", moment)) == {"columnar", "tail"}
         assert [states["chain", m, "sparse"]["overflow"]["n"] for m in range(3)] == [10, 8, 8]
+        assert forms(states, "large", 2, "restarts")[-1] == "tail"
         assert forms(states, "waits", 1) == ["columnar", "tail"]
         assert states["chain", 2, "altered"]["schema_id"] != states["chain", 1, "altered"]["schema_id"]
         assert decimal.Decimal(states["chain", 0, "types"]["overflow"]["n"]) == 1

@@ -41,29 +41,35 @@ static char *file_json(const struct transcode_file *f, const struct pq_summary *
 	return text;
 }
 
+struct transcode_file *transcode_file_restore(const struct transcode_file *parts,
+					      uint64_t *memory_used)
+{
+	struct transcode_file *f = tarn_memdup(parts, sizeof *parts);
+	f->refs = 1;
+	block_map_seal(&f->map);
+	f->memory_bytes = sizeof *f + block_map_bytes(&f->map) + strlen(f->json) +
+			  f->overflow_count * sizeof *f->overflow;
+	f->memory_used = memory_used;
+	if (memory_used)
+		__atomic_fetch_add(memory_used, f->memory_bytes, __ATOMIC_RELAXED);
+	return f;
+}
+
 struct transcode_file *transcode_file_new(char *key, bool columnar, struct block_map *map,
 					  struct overflow_entry *overflow, uint32_t overflow_count,
 					  const struct pq_summary *summary,
 					  const struct transcode_schema *schema,
 					  uint64_t *memory_used)
 {
-	struct transcode_file *f = tarn_calloc(1, sizeof *f);
-	f->refs = 1;
-	f->key = key;
-	f->columnar = columnar;
-	f->rows = summary->rows;
-	block_map_seal(map);
-	f->map = *map;
+	struct transcode_file f = {.key = key,
+				   .columnar = columnar,
+				   .rows = summary->rows,
+				   .map = *map,
+				   .overflow = overflow,
+				   .overflow_count = overflow_count};
 	*map = (struct block_map){0};
-	f->overflow = overflow;
-	f->overflow_count = overflow_count;
-	f->json = file_json(f, summary, schema);
-	f->memory_bytes = sizeof *f + block_map_bytes(&f->map) + strlen(f->json) +
-			  overflow_count * sizeof *overflow;
-	f->memory_used = memory_used;
-	if (memory_used)
-		__atomic_fetch_add(memory_used, f->memory_bytes, __ATOMIC_RELAXED);
-	return f;
+	f.json = file_json(&f, summary, schema);
+	return transcode_file_restore(&f, memory_used);
 }
 
 struct transcode_file *transcode_file_ref(struct transcode_file *f)

@@ -40,6 +40,9 @@ struct transcode_file *transcode_file_new(char *key, bool columnar, struct block
 					  const struct pq_summary *summary,
 					  const struct transcode_schema *schema,
 					  uint64_t *memory_used);
+/* The same from parts kept elsewhere (key, json, rows, columnar, map, overflow): takes them over. */
+struct transcode_file *transcode_file_restore(const struct transcode_file *parts,
+					      uint64_t *memory_used);
 struct transcode_file *transcode_file_ref(struct transcode_file *f);
 void transcode_file_release(struct transcode_file *f);
 /* A number per entry of `overflow` of this block: calls add for each. */

@@ -35,8 +35,10 @@ void transcode_state_release(struct transcode_state *s)
 
 /* ---- bases ---- */
 
-static void sum_up(struct transcode_state *s)
+void transcode_state_sum(struct transcode_state *s)
 {
+	s->overflow_size = (uint16_t)(s->schema->table->ncolumns + 1);
+	s->overflow = tarn_calloc(s->overflow_size, sizeof *s->overflow);
 	for (uint32_t i = 0; i < s->file_count; i++) {
 		const struct transcode_file *f = s->files[i].file;
 		s->rows += f->rows;
@@ -64,9 +66,7 @@ static struct transcode_state *base_of(struct transcode_rows *r, struct transcod
 	for (uint32_t i = 0; i < r->file_count; i++)
 		s->files[s->file_count++].file = r->files[i];
 	r->file_count = 0;
-	s->overflow_size = (uint16_t)(schema->table->ncolumns + 1);
-	s->overflow = tarn_calloc(s->overflow_size, sizeof *s->overflow);
-	sum_up(s);
+	transcode_state_sum(s);
 	return s;
 }
 

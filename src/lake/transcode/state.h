@@ -55,6 +55,8 @@ struct transcode_env {
 struct transcode_state *transcode_state_ref(struct transcode_state *s);
 void transcode_state_release(struct transcode_state *s);
 
+/* Sets rows and overflow of a base from its files. */
+void transcode_state_sum(struct transcode_state *s);
 /* A new base at the snapshot, one reference. */
 int transcode_state_base(const struct transcode_env *env, struct lake_snapshot *snapshot,
 			 struct transcode_schema *schema, struct transcode_state **out,

@@ -2,6 +2,7 @@
 #include "base/system.h"
 #include <pthread.h>
 #include "base/log.h"
+#include "lake/transcode/persist.h"
 #include "lake/transcode/table.h"
 
 struct transcode_table {
@@ -12,6 +13,7 @@ struct transcode_table {
 	struct transcode_state *states[TRANSCODE_MAX_STATES]; /* NULL: free */
 	struct transcode_schema *schema;		      /* newest made */
 	uint64_t clock;
+	bool recalled; /* what the object store has was looked for */
 };
 
 struct transcode_table *transcode_table_new(const struct transcode_env *env,
@@ -123,9 +125,14 @@ static int new_base(struct transcode_table *t, struct lake_snapshot *snapshot,
 		    struct tarn_error *err)
 {
 	uint64_t began_us = tarn_mono_us();
+	struct tarn_error why;
 	TRY(transcode_state_base(&t->env, snapshot, schema, out, err));
 	const struct transcode_state *s = *out;
 	count(&t->work->bases);
+	/* Only a restart would miss it. */
+	if (transcode_base_save(&t->env, s, &why) != 0)
+		log_warn("lake base not remembered", "table=%s.%s error=\"%s\"",
+			 schema->table->schema, schema->table->name, why.message);
 	log_info("lake base", "table=%s.%s lsn=" TARN_LSN_FMT " rows=%" PRIu64 " files=%u ms=%.0f",
 		 schema->table->schema, schema->table->name, TARN_LSN_ARGS(s->made), s->rows,
 		 s->file_count, (double)(tarn_mono_us() - began_us) / 1000);
@@ -189,11 +196,34 @@ static struct transcode_schema *schema_of(struct transcode_table *t, const struc
 	return t->schema;
 }
 
+/* Under lock: the base of an earlier life of this process, if it can be used. */
+static struct transcode_state *recall(struct transcode_table *t, struct transcode_schema *schema,
+				      tarn_lsn lsn)
+{
+	struct transcode_state *s = NULL;
+	struct tarn_error why;
+	if (t->recalled)
+		return NULL;
+	t->recalled = true;
+	if (transcode_base_load(&t->env, schema, lsn, &s, &why) != 0) {
+		log_warn("lake base not recalled", "table=%s.%s error=\"%s\"",
+			 schema->table->schema, schema->table->name, why.message);
+		return NULL;
+	}
+	if (s != NULL) {
+		count(&t->work->recalled);
+		keep(t, s);
+	}
+	return s;
+}
+
 /* Under lock. *out belongs to t->states. */
 static int state_at(struct transcode_table *t, struct transcode_schema *schema, tarn_lsn lsn,
 		    struct transcode_state **out, struct tarn_error *err)
 {
 	struct transcode_state *from = newest_before(t, schema, lsn);
+	if (from == NULL)
+		from = recall(t, schema, lsn);
 	*out = from;
 	if (from && lsn <= from->upto && same_schema(schema, from->schema)) {
 		count(&t->work->repeated);

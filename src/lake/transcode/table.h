@@ -22,7 +22,7 @@ struct transcode_table;
 
 /* Counters, updated with relaxed atomics; may be shared by tables. */
 struct transcode_work {
-	uint64_t bases, derived, repeated;
+	uint64_t bases, derived, repeated, recalled;
 };
 
 /* env is copied, with its place.location; the rest of what it points to must outlive the table. */

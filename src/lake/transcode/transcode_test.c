@@ -333,6 +333,24 @@ static void walk_back(struct way *w)
 	assert_int_equal(w->work.derived, 0);
 }
 
+/* A new process at each moment: bases come back from the object store. */
+static void walk_with_restarts(struct objstore *objects, const char *tmp_dir)
+{
+	struct transcode_work work = {0};
+	for (int m = 0; m < MOMENTS; m++) {
+		struct way w = {.env = {.max_file_rows = 3000}, .work = work};
+		begin_way(&w, "restarts", objects, tmp_dir);
+		for (size_t i = 0; i < ARRAY_LEN(tables); i++)
+			ask_and_write(&w, i, m);
+		end_way(&w);
+		work = w.work;
+	}
+	/* What was neither rewritten nor changed beyond the limit. */
+	assert_int_equal(work.bases + work.derived + work.repeated, MOMENTS * ARRAY_LEN(tables));
+	assert_true(work.recalled >= 8);
+	assert_true(work.derived >= 6);
+}
+
 static void test_transcode(void **state)
 {
 	struct objstore *objects;
@@ -349,6 +367,7 @@ static void test_transcode(void **state)
 	walk(&chain);
 	walk(&merged);
 	walk_back(&back);
+	walk_with_restarts(objects, tmp);
 	end_way(&chain);
 	end_way(&merged);
 	end_way(&back);

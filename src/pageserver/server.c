@@ -84,6 +84,7 @@ static int start_receivers(struct server *s, struct tarn_error *err)
 {
 	TRY(wal_receivers_new(s->ps->store, s->config->safekeepers, s->metrics, &s->api.receivers,
 			      err));
+	wal_receivers_set_reconstruct(s->api.receivers, ps_reconstruct, s->ps);
 	s->ps->want_wal = want_wal;
 	s->ps->want_wal_arg = s->api.receivers;
 	struct ps_timeline **all = tarn_calloc(MAX_TIMELINES, sizeof *all);

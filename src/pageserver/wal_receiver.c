@@ -47,6 +47,8 @@ struct wal_receivers {
 	pthread_mutex_t lock;
 	struct wal_receiver *list;
 	struct tarn_counter *records, *bytes, *switches;
+	ps_reconstruct_fn reconstruct; /* NULL: none */
+	void *reconstruct_arg;
 };
 
 static bool is_stopping(const struct wal_receiver *r)
@@ -204,6 +206,7 @@ static void *receiver_main(void *arg)
 		set_failed(r, &err);
 		return NULL;
 	}
+	ps_ingest_set_reconstruct(r->ingest, r->all->reconstruct, r->all->reconstruct_arg);
 	wal_framer_init(&r->framer, 0, 0, ps_store_system_identifier(r->all->store));
 	r->backoff_ms = MIN_BACKOFF_MS;
 	while (!is_stopping(r)) {
@@ -249,6 +252,12 @@ int wal_receivers_new(struct ps_store *store, const char *safekeepers, struct ta
 					   "Times a receiver left a safekeeper for another");
 	*out = w;
 	return 0;
+}
+
+void wal_receivers_set_reconstruct(struct wal_receivers *w, ps_reconstruct_fn fn, void *arg)
+{
+	w->reconstruct = fn;
+	w->reconstruct_arg = arg;
 }
 
 static void stop_one(struct wal_receiver *r)

@@ -9,6 +9,7 @@
 #ifndef TARN_PAGESERVER_WAL_RECEIVER_H
 #define TARN_PAGESERVER_WAL_RECEIVER_H
 
+#include "pageserver/ingest.h"
 #include "pageserver/store.h"
 
 struct wal_receivers;
@@ -17,6 +18,8 @@ int wal_receivers_new(struct ps_store *store, const char *safekeepers, struct ta
 		      struct wal_receivers **out, struct tarn_error *err);
 /* Stops all. */
 void wal_receivers_free(struct wal_receivers *w);
+/* Rebuilds pages for records that copy whole databases. Before the first wal_receivers_add. */
+void wal_receivers_set_reconstruct(struct wal_receivers *w, ps_reconstruct_fn fn, void *arg);
 /* Starts one for tl if there is none. */
 int wal_receivers_add(struct wal_receivers *w, struct ps_timeline *tl, struct tarn_error *err);
 /* Stops the one of tl, if any: before the timeline is deleted. */

@@ -127,6 +127,11 @@ unsigned sk_split_addresses(char *text, const char **out, unsigned max)
 	return 3;
 }
 
+void ps_ingest_set_reconstruct(struct ps_ingest *ing, ps_reconstruct_fn fn, void *arg)
+{
+	(void)ing, (void)fn, (void)arg;
+}
+
 int ps_ingest_new(struct ps_timeline *tl, struct ps_ingest **out, struct tarn_error *e)
 {
 	(void)e;

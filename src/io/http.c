@@ -303,14 +303,14 @@ int http_server_start(const struct http_server_config *c, struct http_server **o
 	s->latency = tarn_metrics_histogram(c->metrics, "tarn_http_request_seconds", NULL,
 					    "Time to answer an HTTP request.");
 	errno = 0;
-	s->daemon = MHD_start_daemon(
-		MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_TURBO |
-			MHD_USE_ITC,
-		ntohs(sa.sin_port), NULL, NULL, on_request, s, MHD_OPTION_SOCK_ADDR, &sa,
-		MHD_OPTION_THREAD_STACK_SIZE, STACK_BYTES, MHD_OPTION_CONNECTION_LIMIT,
-		c->max_connections, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_TIMEOUT_S,
-		MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_UNESCAPE_CALLBACK,
-		unescape, NULL, MHD_OPTION_LISTENING_ADDRESS_REUSE, (unsigned)0, MHD_OPTION_END);
+	s->daemon = MHD_start_daemon(MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL_INTERNAL_THREAD |
+					     MHD_USE_TURBO | MHD_USE_ITC,
+				     ntohs(sa.sin_port), NULL, NULL, on_request, s,
+				     MHD_OPTION_SOCK_ADDR, &sa, MHD_OPTION_THREAD_STACK_SIZE,
+				     STACK_BYTES, MHD_OPTION_CONNECTION_LIMIT, c->max_connections,
+				     MHD_OPTION_CONNECTION_TIMEOUT, IDLE_TIMEOUT_S,
+				     MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
+				     MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_END);
 	if (!s->daemon) {
 		int e = errno;
 		free(s);

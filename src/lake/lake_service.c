@@ -119,7 +119,8 @@ static void forget_one(struct lake_service *s)
 {
 	struct entry **oldest = NULL;
 	for (struct entry **e = &s->entries; *e; e = &(*e)->next)
-		if ((*e)->users == 0 && (oldest == NULL || (*e)->used < (*oldest)->used))
+		if ((*e)->users == 0 && !transcode_table_busy((*e)->table) &&
+		    (oldest == NULL || (*e)->used < (*oldest)->used))
 			oldest = e;
 	if (oldest == NULL)
 		return;

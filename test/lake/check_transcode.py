@@ -145,7 +145,7 @@ def main():
             duckdb_agrees(out / "store", state)
         if not states:
             sys.exit(77)
-        assert len(states) == 4 * 3 * 10
+        assert len(states) == 5 * 3 * 10
         assert not list((out / "tmp").iterdir()), "temporary files were left"
         # What changed little is derived, not written again.
         assert forms(states, "large", 1) == ["columnar", "tail"]
@@ -156,6 +156,8 @@ def main():
             assert set(forms(states, "sparse", moment)) == {"columnar", "tail"}
         assert [states["chain", m, "sparse"]["overflow"]["n"] for m in range(3)] == [10, 8, 8]
         assert forms(states, "large", 2, "restarts")[-1] == "tail"
+        assert forms(states, "moods", 2, "background") == ["columnar", "tail"]
+        assert forms(states, "moods", 2) == ["columnar"]
         assert forms(states, "waits", 1) == ["columnar", "tail"]
         assert states["chain", 2, "altered"]["schema_id"] != states["chain", 1, "altered"]["schema_id"]
         assert decimal.Decimal(states["chain", 0, "types"]["overflow"]["n"]) == 1

@@ -177,7 +177,8 @@ static int write_tail(struct derivation *d, struct lake_snapshot *snapshot, stru
 	struct transcode_rows r = {.snapshot = snapshot,
 				   .schema = d->to->schema,
 				   .place = &d->env->place,
-				   .memory_used = d->env->memory_used};
+				   .memory_used = d->env->memory_used,
+				   .cancelled = d->env->cancelled};
 	transcode_rows_init(&r);
 	int rc = transcode_rows_scan(&r, d->dirty, (uint32_t)d->dirty_count, err);
 	if (rc == 0) {

@@ -241,7 +241,10 @@ int transcode_rows_scan(struct transcode_rows *r, const uint32_t *blocks, uint32
 	page_feed_init(&feed, lake_snapshot_source(r->snapshot), &r->schema->table->rel,
 		       lake_snapshot_lsn(r->snapshot), blocks, count);
 	for (uint32_t i = 0; rc == 0 && i < count; i++) {
-		rc = page_feed_next(&feed, &block, &page, err);
+		if (r->cancelled && __atomic_load_n(r->cancelled, __ATOMIC_RELAXED))
+			rc = tarn_fail(err, TARN_E_CANCELLED, "the table is being closed");
+		if (rc == 0)
+			rc = page_feed_next(&feed, &block, &page, err);
 		if (rc == 0)
 			rc = read_block(r, block, page, err);
 	}

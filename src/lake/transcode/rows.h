@@ -18,6 +18,7 @@ struct transcode_rows {
 	bool columnar;		/* range files, cut to a size; else one tail */
 	uint64_t *memory_used;	/* or NULL */
 	uint32_t max_file_rows; /* 0: TRANSCODE_FILE_ROWS */
+	const bool *cancelled;	/* atomic: ends the scan with TARN_E_CANCELLED; or NULL */
 	/* Results, the caller's to take: what is taken is to be set NULL or zeroed. */
 	struct transcode_file **files;
 	uint32_t file_count;

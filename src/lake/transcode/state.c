@@ -89,7 +89,8 @@ int transcode_state_base(const struct transcode_env *env, struct lake_snapshot *
 				   .place = &env->place,
 				   .columnar = true,
 				   .memory_used = env->memory_used,
-				   .max_file_rows = env->max_file_rows};
+				   .max_file_rows = env->max_file_rows,
+				   .cancelled = env->cancelled};
 	uint32_t nblocks;
 	TRY(table_blocks(env, &schema->table->rel, lake_snapshot_lsn(snapshot), &nblocks, err));
 	transcode_rows_init(&r);

@@ -48,8 +48,9 @@ struct transcode_env {
 	const struct lake_source *source;
 	struct transcode_place place;
 	uint64_t *memory_used; /* or NULL */
-	/* 0: the defaults, TRANSCODE_FILE_ROWS and TRANSCODE_MAX_TAILS */
-	uint32_t max_file_rows, max_tails;
+	const bool *cancelled; /* atomic, or NULL */
+	/* 0: the defaults, TRANSCODE_FILE_ROWS, _MAX_TAILS and _BACKGROUND_ROWS */
+	uint32_t max_file_rows, max_tails, background_rows;
 };
 
 struct transcode_state *transcode_state_ref(struct transcode_state *s);

@@ -14,6 +14,13 @@ struct transcode_table {
 	struct transcode_schema *schema;		      /* newest made */
 	uint64_t clock;
 	bool recalled; /* what the object store has was looked for */
+	/* A base being made in the background. */
+	bool rebasing; /* atomic; written under lock */
+	bool joinable;
+	pthread_t thread;
+	struct transcode_schema *rebase_schema;
+	tarn_lsn rebase_lsn;
+	bool stopping; /* atomic */
 };
 
 struct transcode_table *transcode_table_new(const struct transcode_env *env,
@@ -23,6 +30,9 @@ struct transcode_table *transcode_table_new(const struct transcode_env *env,
 	t->env = *env;
 	t->location = tarn_strdup(env->place.location);
 	t->env.place.location = t->location;
+	t->env.cancelled = &t->stopping;
+	if (t->env.background_rows == 0)
+		t->env.background_rows = TRANSCODE_BACKGROUND_ROWS;
 	if (t->env.max_tails == 0)
 		t->env.max_tails = TRANSCODE_MAX_TAILS;
 	t->work = work;
@@ -34,12 +44,29 @@ void transcode_table_free(struct transcode_table *t)
 {
 	if (t == NULL)
 		return;
+	__atomic_store_n(&t->stopping, true, __ATOMIC_RELAXED);
+	transcode_table_settle(t);
 	for (size_t i = 0; i < TRANSCODE_MAX_STATES; i++)
 		transcode_state_release(t->states[i]);
 	transcode_schema_release(t->schema);
 	pthread_mutex_destroy(&t->lock);
 	free(t->location);
 	free(t);
+}
+
+bool transcode_table_busy(const struct transcode_table *t)
+{
+	return __atomic_load_n(&t->rebasing, __ATOMIC_RELAXED);
+}
+
+void transcode_table_settle(struct transcode_table *t)
+{
+	pthread_mutex_lock(&t->lock);
+	bool joinable = t->joinable;
+	t->joinable = false;
+	pthread_mutex_unlock(&t->lock);
+	if (joinable)
+		pthread_join(t->thread, NULL);
 }
 
 /* ---- the states kept ---- */
@@ -49,25 +76,35 @@ static bool same_rel(const struct lake_rel *a, const struct lake_rel *b)
 	return a->spc == b->spc && a->db == b->db && a->rel == b->rel;
 }
 
-/* Only the newest can still reach further: what another was derived to is known to differ. */
-static struct transcode_state *newest_before(const struct transcode_table *t,
-					     const struct transcode_schema *schema, tarn_lsn lsn)
-{
-	struct transcode_state *best = NULL;
-	for (size_t i = 0; i < TRANSCODE_MAX_STATES; i++) {
-		struct transcode_state *s = t->states[i];
-		if (s != NULL && s->made <= lsn && same_rel(&s->rel, &schema->table->rel) &&
-		    transcode_schema_reads(schema, s->schema) &&
-		    (best == NULL || s->made > best->made))
-			best = s;
-	}
-	return best;
-}
-
 static bool same_schema(const struct transcode_schema *a, const struct transcode_schema *b)
 {
 	return a == b ||
 	       (a->id == b->id && transcode_schema_reads(a, b) && transcode_schema_reads(b, a));
+}
+
+static tarn_lsn base_lsn(const struct transcode_state *s)
+{
+	return s->base ? s->base->made : s->made;
+}
+
+/* What to derive from: of the newest base, and of that the newest. A state that is already exact
+ * comes first. */
+static struct transcode_state *best_before(const struct transcode_table *t,
+					   const struct transcode_schema *schema, tarn_lsn lsn)
+{
+	struct transcode_state *best = NULL;
+	for (size_t i = 0; i < TRANSCODE_MAX_STATES; i++) {
+		struct transcode_state *s = t->states[i];
+		if (s == NULL || s->made > lsn || !same_rel(&s->rel, &schema->table->rel) ||
+		    !transcode_schema_reads(schema, s->schema))
+			continue;
+		if (lsn <= s->upto && same_schema(schema, s->schema))
+			return s;
+		if (best == NULL || base_lsn(s) > base_lsn(best) ||
+		    (base_lsn(s) == base_lsn(best) && s->made > best->made))
+			best = s;
+	}
+	return best;
 }
 
 /* Replaces the one not asked for longest. Takes over the reference. */
@@ -101,7 +138,7 @@ static void forget_older(struct transcode_table *t, const struct transcode_state
 	}
 }
 
-/* ---- a new state ---- */
+/* ---- bases ---- */
 
 static void count(uint64_t *counter)
 {
@@ -139,6 +176,64 @@ static int new_base(struct transcode_table *t, struct lake_snapshot *snapshot,
 	return 0;
 }
 
+/* ---- a new base in the background ---- */
+
+static void *rebase(void *arg)
+{
+	struct transcode_table *t = arg;
+	struct transcode_state *s;
+	struct tarn_error why;
+	struct lake_snapshot *snapshot = lake_snapshot_new(t->env.source, t->rebase_lsn);
+	int rc = new_base(t, snapshot, t->rebase_schema, &s, &why);
+	lake_snapshot_free(snapshot);
+	if (rc != 0 && rc != TARN_E_CANCELLED)
+		log_warn("lake base failed", "table=%s.%s error=\"%s\"",
+			 t->rebase_schema->table->schema, t->rebase_schema->table->name,
+			 why.message);
+	pthread_mutex_lock(&t->lock);
+	if (rc == 0) {
+		s->used = t->clock;
+		keep(t, s);
+		forget_older(t, s);
+	}
+	transcode_schema_release(t->rebase_schema);
+	__atomic_store_n(&t->rebasing, false, __ATOMIC_RELAXED);
+	pthread_mutex_unlock(&t->lock);
+	__atomic_fetch_sub(&t->work->background, 1, __ATOMIC_RELAXED);
+	return NULL;
+}
+
+/* Under lock. Without a thread or a free place it is tried again at the next state. */
+static void start_rebase(struct transcode_table *t, struct transcode_schema *schema, tarn_lsn lsn)
+{
+	if (t->rebasing)
+		return;
+	if (__atomic_fetch_add(&t->work->background, 1, __ATOMIC_RELAXED) <
+	    TRANSCODE_MAX_BACKGROUND) {
+		if (t->joinable) /* it has done its work */
+			pthread_join(t->thread, NULL);
+		t->rebase_schema = transcode_schema_ref(schema);
+		t->rebase_lsn = lsn;
+		t->joinable = pthread_create(&t->thread, NULL, rebase, t) == 0;
+		__atomic_store_n(&t->rebasing, t->joinable, __ATOMIC_RELAXED);
+		if (t->joinable)
+			return;
+		transcode_schema_release(t->rebase_schema);
+	}
+	__atomic_fetch_sub(&t->work->background, 1, __ATOMIC_RELAXED);
+}
+
+/* Is a derived state still cheap enough to answer with while a new base is made? */
+static bool can_wait(const struct transcode_table *t, const struct transcode_state *from,
+		     size_t dirty_blocks, uint32_t nblocks)
+{
+	return from->rows >= t->env.background_rows &&
+	       (from->tail_blocks + dirty_blocks) * 100 <=
+		       (uint64_t)nblocks * TRANSCODE_MAX_DERIVED_PERCENT;
+}
+
+/* ---- a new state ---- */
+
 /* From the base again when there are many tails: the blocks that differ from it go into one. */
 static int dirty_since(struct transcode_table *t, struct transcode_state **from,
 		       struct lake_snapshot *snapshot, struct tarn_buf *dirty, uint32_t *nblocks,
@@ -174,9 +269,12 @@ static int follow(struct transcode_table *t, struct transcode_state *from,
 		newest->upto = TARN_MAX(newest->upto, lake_snapshot_lsn(snapshot));
 		*out = transcode_state_ref(newest);
 		count(&t->work->repeated);
-	} else if (!same && wants_base(from, dirty.len / 4, nblocks)) {
+	} else if (!same && wants_base(from, dirty.len / 4, nblocks) &&
+		   !can_wait(t, from, dirty.len / 4, nblocks)) {
 		rc = new_base(t, snapshot, schema, out, err);
 	} else {
+		if (!same && wants_base(from, dirty.len / 4, nblocks))
+			start_rebase(t, schema, lake_snapshot_lsn(snapshot));
 		rc = transcode_state_derive(&t->env, from, snapshot, schema, &dirty, nblocks, out,
 					    err);
 		count(&t->work->derived);
@@ -221,7 +319,7 @@ static struct transcode_state *recall(struct transcode_table *t, struct transcod
 static int state_at(struct transcode_table *t, struct transcode_schema *schema, tarn_lsn lsn,
 		    struct transcode_state **out, struct tarn_error *err)
 {
-	struct transcode_state *from = newest_before(t, schema, lsn);
+	struct transcode_state *from = best_before(t, schema, lsn);
 	if (from == NULL)
 		from = recall(t, schema, lsn);
 	*out = from;

@@ -4,6 +4,7 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "io/http.h"
+#include "lake/catalog/names.h"
 #include "lake/catalog/snippets.h"
 
 static int catalog_url(const char *dir, char **out, struct tarn_error *err)
@@ -75,6 +76,26 @@ static int get_json(const char *url, json_t **out, struct tarn_error *err)
 	return rc;
 }
 
+static void put_parameter(struct tarn_buf *url, const char *name, const char *value)
+{
+	tarn_buf_printf(url, "%c%s=", strchr(tarn_buf_cstr(url), '?') ? '&' : '?', name);
+	put_percent_encoded(url, value);
+}
+
+static int table_state(const char *base, const json_t *table, const char *lsn, json_t **out,
+		       struct tarn_error *err)
+{
+	struct tarn_buf url = TARN_BUF_INIT;
+	tarn_buf_printf(&url, "%s/table", base);
+	put_parameter(&url, "database", client_text(table, "database"));
+	put_parameter(&url, "schema", client_text(table, "schema"));
+	put_parameter(&url, "table", client_text(table, "table"));
+	put_parameter(&url, "lsn", lsn);
+	int rc = get_json(tarn_buf_cstr(&url), out, err);
+	tarn_buf_release(&url);
+	return rc;
+}
+
 /* One state per table, each at the LSN of the list. */
 static int table_states(const char *base, json_t **out, struct tarn_error *err)
 {
@@ -88,13 +109,9 @@ static int table_states(const char *base, json_t **out, struct tarn_error *err)
 	{
 		if (rc != 0)
 			break;
-		url = tarn_asprintf("%s/table?database=%s&schema=%s&table=%s&lsn=%s", base,
-				    client_text(t, "database"), client_text(t, "schema"),
-				    client_text(t, "table"), client_text(list, "lsn"));
-		rc = get_json(url, &state, err);
+		rc = table_state(base, t, client_text(list, "lsn"), &state, err);
 		if (rc == 0)
 			json_array_append_new(*out, state);
-		free(url);
 	}
 	json_decref(list);
 	return rc;

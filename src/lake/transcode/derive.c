@@ -172,10 +172,11 @@ static void take_tail(struct derivation *d, struct transcode_rows *r)
 	r->file_count = 0;
 }
 
-static int write_tail(struct derivation *d, struct lake_snapshot *snapshot, struct tarn_error *err)
+static int write_tail(struct derivation *d, struct lake_snapshot *snapshot,
+		      const struct transcode_schema *schema, struct tarn_error *err)
 {
 	struct transcode_rows r = {.snapshot = snapshot,
-				   .schema = d->to->schema,
+				   .schema = schema,
 				   .place = &d->env->place,
 				   .memory_used = d->env->memory_used,
 				   .cancelled = d->env->cancelled};
@@ -195,12 +196,12 @@ static struct transcode_state *begin(struct transcode_state *from, struct transc
 	struct transcode_state *s = tarn_calloc(1, sizeof *s);
 	s->refs = 1;
 	s->made = s->upto = lsn;
-	s->schema = transcode_schema_ref(schema);
+	s->schema = transcode_schema_outline(schema);
 	s->rel = from->rel;
 	s->nblocks = nblocks;
 	s->rows = from->rows;
 	s->files = tarn_calloc(from->file_count + 1u, sizeof *s->files);
-	s->overflow_size = (uint16_t)(schema->table->ncolumns + 1);
+	s->overflow_size = (uint16_t)(schema->table_columns + 1);
 	s->overflow = tarn_calloc(s->overflow_size, sizeof *s->overflow);
 	memcpy(s->overflow, from->overflow,
 	       TARN_MIN(s->overflow_size, from->overflow_size) * sizeof *s->overflow);
@@ -224,7 +225,7 @@ int transcode_state_derive(const struct transcode_env *env, struct transcode_sta
 	for (uint32_t i = 0; rc == 0 && i < from->file_count; i++)
 		rc = carry_file(&d, &from->files[i], err);
 	if (rc == 0)
-		rc = write_tail(&d, snapshot, err);
+		rc = write_tail(&d, snapshot, schema, err);
 	if (rc == 0)
 		*out = d.to;
 	else

@@ -189,12 +189,12 @@ static bool schema_fits(struct tarn_reader *r, const struct transcode_schema *no
 }
 
 static struct transcode_state *get_base(struct tarn_reader *r, const struct transcode_env *env,
-					struct transcode_schema *schema, bool *fits)
+					const struct transcode_schema *schema, bool *fits)
 {
 	struct transcode_state *s = tarn_calloc(1, sizeof *s);
-	const struct lake_rel *rel = &schema->table->rel;
+	const struct lake_rel *rel = &schema->rel;
 	s->refs = 1;
-	s->schema = transcode_schema_ref(schema);
+	s->schema = transcode_schema_outline(schema);
 	r->failed = r->failed || tarn_reader_le32(r) != PERSIST_MAGIC;
 	s->made = s->upto = tarn_reader_le64(r);
 	s->rel.spc = tarn_reader_le32(r);
@@ -218,7 +218,7 @@ static struct transcode_state *get_base(struct tarn_reader *r, const struct tran
 }
 
 static int parse(const struct transcode_env *env, const struct tarn_buf *b, const char *key,
-		 struct transcode_schema *schema, struct transcode_state **out,
+		 const struct transcode_schema *schema, struct transcode_state **out,
 		 struct tarn_error *err)
 {
 	struct tarn_reader r;
@@ -237,7 +237,7 @@ static int parse(const struct transcode_env *env, const struct tarn_buf *b, cons
 	return 0;
 }
 
-int transcode_base_load(const struct transcode_env *env, struct transcode_schema *schema,
+int transcode_base_load(const struct transcode_env *env, const struct transcode_schema *schema,
 			tarn_lsn lsn, struct transcode_state **out, struct tarn_error *err)
 {
 	struct tarn_buf b = TARN_BUF_INIT;

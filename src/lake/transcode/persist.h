@@ -16,8 +16,8 @@
 int transcode_base_save(const struct transcode_env *env, const struct transcode_state *base,
 			struct tarn_error *err);
 /* The newest one at or before lsn. *out is NULL when there is none, or when it is of another
- * relation or its files cannot be read with the schema. */
-int transcode_base_load(const struct transcode_env *env, struct transcode_schema *schema,
+ * relation or its files cannot be read with the schema, of which the outline is enough. */
+int transcode_base_load(const struct transcode_env *env, const struct transcode_schema *schema,
 			tarn_lsn lsn, struct transcode_state **out, struct tarn_error *err);
 
 #endif

@@ -223,10 +223,33 @@ struct transcode_schema *transcode_schema_new(const struct lake_database *db,
 	s->refs = 1;
 	s->db = lake_database_ref(db);
 	s->table = table;
+	s->rel = table->rel;
+	s->table_columns = table->ncolumns;
 	add_columns(s, table);
 	name_by_number(s);
 	make_file_columns(s);
 	make_iceberg(s);
+	return s;
+}
+
+struct transcode_schema *transcode_schema_outline(const struct transcode_schema *from)
+{
+	struct transcode_schema *s = tarn_calloc(1, sizeof *s);
+	tarn_arena_init(&s->arena);
+	s->refs = 1;
+	s->rel = from->rel;
+	s->table_columns = from->table_columns;
+	s->id = from->id;
+	s->fields = tarn_strdup(from->fields);
+	if (from->raw_list)
+		s->raw_list = tarn_arena_strdup(&s->arena, from->raw_list);
+	s->count = from->count;
+	s->columns = tarn_arena_zalloc(&s->arena, s->count * sizeof *s->columns + 1);
+	for (uint32_t i = 0; i < s->count; i++) {
+		s->columns[i].attnum = from->columns[i].attnum;
+		s->columns[i].name = tarn_arena_strdup(&s->arena, from->columns[i].name);
+		s->columns[i].form = from->columns[i].form;
+	}
 	return s;
 }
 

@@ -6,7 +6,8 @@
  * hidden columns have ids from TRANSCODE_ID_OWN.
  *
  * Immutable and counted: transcode_schema_new gives one reference. Any thread may read one; the
- * references may be taken and given back by any thread. It holds a reference to its database.
+ * references may be taken and given back by any thread. It holds a reference to its database, which is
+ * large; what is kept for long is its outline, which has no database, table, targets or file columns.
  */
 #ifndef TARN_LAKE_TRANSCODE_SCHEMA_H
 #define TARN_LAKE_TRANSCODE_SCHEMA_H
@@ -42,8 +43,10 @@ struct transcode_column {
 	int32_t overflow; /* place among the children of _overflow, or -1 */
 };
 struct transcode_schema {
-	const struct lake_table *table; /* of db */
+	const struct lake_table *table; /* of db; NULL in an outline, as db */
 	const struct lake_database *db;
+	struct lake_rel rel;
+	uint16_t table_columns;		  /* dropped ones too */
 	struct transcode_column *columns; /* those not dropped; leaf i is column i */
 	uint32_t count;
 	uint32_t overflow_leaf, overflow_count; /* the first; 0: there is no _overflow */
@@ -60,6 +63,8 @@ struct transcode_schema {
 
 struct transcode_schema *transcode_schema_new(const struct lake_database *db,
 					      const struct lake_table *table);
+/* A copy that says all but how to convert values. */
+struct transcode_schema *transcode_schema_outline(const struct transcode_schema *s);
 struct transcode_schema *transcode_schema_ref(struct transcode_schema *s);
 void transcode_schema_release(struct transcode_schema *s);
 /* Do files written with old hold all of now: columns may have been dropped or renamed, and nothing

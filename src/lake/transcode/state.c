@@ -37,7 +37,7 @@ void transcode_state_release(struct transcode_state *s)
 
 void transcode_state_sum(struct transcode_state *s)
 {
-	s->overflow_size = (uint16_t)(s->schema->table->ncolumns + 1);
+	s->overflow_size = (uint16_t)(s->schema->table_columns + 1);
 	s->overflow = tarn_calloc(s->overflow_size, sizeof *s->overflow);
 	for (uint32_t i = 0; i < s->file_count; i++) {
 		const struct transcode_file *f = s->files[i].file;
@@ -54,8 +54,8 @@ static struct transcode_state *base_of(struct transcode_rows *r, struct transcod
 	struct transcode_state *s = tarn_calloc(1, sizeof *s);
 	s->refs = 1;
 	s->made = s->upto = lake_snapshot_lsn(r->snapshot);
-	s->schema = transcode_schema_ref(schema);
-	s->rel = schema->table->rel;
+	s->schema = transcode_schema_outline(schema);
+	s->rel = schema->rel;
 	s->nblocks = nblocks;
 	s->undecided = r->undecided;
 	s->undecided_count = r->undecided_count;
@@ -92,7 +92,7 @@ int transcode_state_base(const struct transcode_env *env, struct lake_snapshot *
 				   .max_file_rows = env->max_file_rows,
 				   .cancelled = env->cancelled};
 	uint32_t nblocks;
-	TRY(table_blocks(env, &schema->table->rel, lake_snapshot_lsn(snapshot), &nblocks, err));
+	TRY(table_blocks(env, &schema->rel, lake_snapshot_lsn(snapshot), &nblocks, err));
 	transcode_rows_init(&r);
 	int rc = transcode_rows_scan(&r, NULL, nblocks, err);
 	if (rc == 0)

@@ -23,7 +23,7 @@ struct state_file {
 };
 struct transcode_state {
 	tarn_lsn made, upto;
-	struct transcode_schema *schema;
+	struct transcode_schema *schema; /* an outline */
 	struct lake_rel rel;
 	uint32_t nblocks;
 	uint64_t rows;

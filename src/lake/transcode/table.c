@@ -11,7 +11,9 @@ struct transcode_table {
 	struct transcode_work *work;
 	pthread_mutex_t lock; /* of what follows, held while files are written */
 	struct transcode_state *states[TRANSCODE_MAX_STATES]; /* NULL: free */
-	struct transcode_schema *schema;		      /* newest made */
+	struct transcode_schema *outline; /* of the database below, as read at that LSN */
+	uint32_t outline_db;
+	tarn_lsn outline_lsn;
 	uint64_t clock;
 	bool recalled; /* what the object store has was looked for */
 	/* A base being made in the background. */
@@ -21,6 +23,14 @@ struct transcode_table {
 	struct transcode_schema *rebase_schema;
 	tarn_lsn rebase_lsn;
 	bool stopping; /* atomic */
+};
+
+struct ask {
+	const struct lake_database *db;
+	const struct lake_table *table;
+	tarn_lsn lsn;
+	const struct transcode_schema *outline;
+	struct transcode_schema *full; /* NULL until rows are to be read: see full_schema */
 };
 
 struct transcode_table *transcode_table_new(const struct transcode_env *env,
@@ -48,7 +58,7 @@ void transcode_table_free(struct transcode_table *t)
 	transcode_table_settle(t);
 	for (size_t i = 0; i < TRANSCODE_MAX_STATES; i++)
 		transcode_state_release(t->states[i]);
-	transcode_schema_release(t->schema);
+	transcode_schema_release(t->outline);
 	pthread_mutex_destroy(&t->lock);
 	free(t->location);
 	free(t);
@@ -95,7 +105,7 @@ static struct transcode_state *best_before(const struct transcode_table *t,
 	struct transcode_state *best = NULL;
 	for (size_t i = 0; i < TRANSCODE_MAX_STATES; i++) {
 		struct transcode_state *s = t->states[i];
-		if (s == NULL || s->made > lsn || !same_rel(&s->rel, &schema->table->rel) ||
+		if (s == NULL || s->made > lsn || !same_rel(&s->rel, &schema->rel) ||
 		    !transcode_schema_reads(schema, s->schema))
 			continue;
 		if (lsn <= s->upto && same_schema(schema, s->schema))
@@ -248,10 +258,17 @@ static int dirty_since(struct transcode_table *t, struct transcode_state **from,
 	return transcode_state_dirty(&t->env, *from, snapshot, dirty, nblocks, &same_as_base, err);
 }
 
+static struct transcode_schema *full_schema(struct ask *a)
+{
+	if (a->full == NULL)
+		a->full = transcode_schema_new(a->db, a->table);
+	return a->full;
+}
+
 /* *out gets a reference; it is from itself when nothing changed. */
 static int follow(struct transcode_table *t, struct transcode_state *from,
-		  struct lake_snapshot *snapshot, struct transcode_schema *schema,
-		  struct transcode_state **out, struct tarn_error *err)
+		  struct lake_snapshot *snapshot, struct ask *a, struct transcode_state **out,
+		  struct tarn_error *err)
 {
 	struct tarn_buf dirty = TARN_BUF_INIT;
 	struct transcode_state *newest = from;
@@ -263,49 +280,49 @@ static int follow(struct transcode_table *t, struct transcode_state *from,
 		if (rc != TARN_E_NOT_FOUND)
 			return rc;
 		/* The history between is gone. */
-		return new_base(t, snapshot, schema, out, err);
+		return new_base(t, snapshot, full_schema(a), out, err);
 	}
-	if (same && same_schema(schema, newest->schema)) {
-		newest->upto = TARN_MAX(newest->upto, lake_snapshot_lsn(snapshot));
+	if (same && same_schema(a->outline, newest->schema)) {
+		newest->upto = TARN_MAX(newest->upto, a->lsn);
 		*out = transcode_state_ref(newest);
 		count(&t->work->repeated);
 	} else if (!same && wants_base(from, dirty.len / 4, nblocks) &&
 		   !can_wait(t, from, dirty.len / 4, nblocks)) {
-		rc = new_base(t, snapshot, schema, out, err);
+		rc = new_base(t, snapshot, full_schema(a), out, err);
 	} else {
 		if (!same && wants_base(from, dirty.len / 4, nblocks))
-			start_rebase(t, schema, lake_snapshot_lsn(snapshot));
-		rc = transcode_state_derive(&t->env, from, snapshot, schema, &dirty, nblocks, out,
-					    err);
+			start_rebase(t, full_schema(a), a->lsn);
+		rc = transcode_state_derive(&t->env, from, snapshot, full_schema(a), &dirty,
+					    nblocks, out, err);
 		count(&t->work->derived);
 	}
 	tarn_buf_release(&dirty);
 	return rc;
 }
 
-/* The catalog gives the same database while nothing in it changes. */
-static struct transcode_schema *schema_of(struct transcode_table *t, const struct lake_database *db,
-					  const struct lake_table *table)
+/* The same database read at the same LSN has the same tables. Under lock. */
+static void find_outline(struct transcode_table *t, struct ask *a)
 {
-	if (t->schema == NULL || t->schema->db != db || t->schema->table != table) {
-		transcode_schema_release(t->schema);
-		t->schema = transcode_schema_new(db, table);
+	if (t->outline == NULL || t->outline_db != a->db->oid || t->outline_lsn != a->db->lsn) {
+		transcode_schema_release(t->outline);
+		t->outline = transcode_schema_outline(full_schema(a));
+		t->outline_db = a->db->oid;
+		t->outline_lsn = a->db->lsn;
 	}
-	return t->schema;
+	a->outline = t->outline;
 }
 
 /* Under lock: the base of an earlier life of this process, if it can be used. */
-static struct transcode_state *recall(struct transcode_table *t, struct transcode_schema *schema,
-				      tarn_lsn lsn)
+static struct transcode_state *recall(struct transcode_table *t, const struct ask *a)
 {
 	struct transcode_state *s = NULL;
 	struct tarn_error why;
 	if (t->recalled)
 		return NULL;
 	t->recalled = true;
-	if (transcode_base_load(&t->env, schema, lsn, &s, &why) != 0) {
-		log_warn("lake base not recalled", "table=%s.%s error=\"%s\"",
-			 schema->table->schema, schema->table->name, why.message);
+	if (transcode_base_load(&t->env, a->outline, a->lsn, &s, &why) != 0) {
+		log_warn("lake base not recalled", "table=%s.%s error=\"%s\"", a->table->schema,
+			 a->table->name, why.message);
 		return NULL;
 	}
 	if (s != NULL) {
@@ -316,20 +333,20 @@ static struct transcode_state *recall(struct transcode_table *t, struct transcod
 }
 
 /* Under lock. *out belongs to t->states. */
-static int state_at(struct transcode_table *t, struct transcode_schema *schema, tarn_lsn lsn,
-		    struct transcode_state **out, struct tarn_error *err)
+static int state_at(struct transcode_table *t, struct ask *a, struct transcode_state **out,
+		    struct tarn_error *err)
 {
-	struct transcode_state *from = best_before(t, schema, lsn);
+	struct transcode_state *from = best_before(t, a->outline, a->lsn);
 	if (from == NULL)
-		from = recall(t, schema, lsn);
+		from = recall(t, a);
 	*out = from;
-	if (from && lsn <= from->upto && same_schema(schema, from->schema)) {
+	if (from && a->lsn <= from->upto && same_schema(a->outline, from->schema)) {
 		count(&t->work->repeated);
 		return 0;
 	}
-	struct lake_snapshot *snapshot = lake_snapshot_new(t->env.source, lsn);
-	int rc = from ? follow(t, from, snapshot, schema, out, err)
-		      : new_base(t, snapshot, schema, out, err);
+	struct lake_snapshot *snapshot = lake_snapshot_new(t->env.source, a->lsn);
+	int rc = from ? follow(t, from, snapshot, a, out, err)
+		      : new_base(t, snapshot, full_schema(a), out, err);
 	lake_snapshot_free(snapshot);
 	if (rc != 0)
 		return rc;
@@ -350,13 +367,16 @@ int transcode_table_at(struct transcode_table *t, const struct lake_database *db
 {
 	struct transcode_state *s;
 	struct tarn_error own;
+	struct ask a = {.db = db, .table = table, .lsn = lsn};
 	pthread_mutex_lock(&t->lock);
 	t->clock++;
-	int rc = state_at(t, schema_of(t, db, table), lsn, &s, err ? err : &own);
+	find_outline(t, &a);
+	int rc = state_at(t, &a, &s, err ? err : &own);
 	if (rc == 0) {
 		s->used = t->clock;
 		transcode_state_text(s, out);
 	}
 	pthread_mutex_unlock(&t->lock);
+	transcode_schema_release(a.full);
 	return rc;
 }

@@ -5,8 +5,14 @@ import pytest
 from tarn import Project
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    item.failed = getattr(item, "failed", False) or outcome.get_result().failed
+
+
 @pytest.fixture
-def make_project():
+def make_project(request):
     """Makes projects (not started), and removes them whatever happens."""
     made = []
 
@@ -16,6 +22,8 @@ def make_project():
 
     yield make
     for project in made:
+        if getattr(request.node, "failed", False):
+            print(project.logs(40))
         project.remove()
 
 

@@ -54,14 +54,39 @@ static int print_records(const struct tarn_buf *b, tarn_lsn start, size_t offset
 	return rc;
 }
 
+/* A timeline's first segment holds nothing before the LSN at which it began: no page header tells. */
+static size_t first_byte_used(const struct tarn_buf *b)
+{
+	size_t i = 0;
+	while (i < b->len && b->data[i] == 0)
+		i++;
+	return i / 8 * 8;
+}
+
+static int inspect_begun_segment(const struct tarn_buf *b, tarn_lsn start, struct tarn_error *err)
+{
+	uint64_t count = 0;
+	size_t offset = first_byte_used(b);
+	printf("WAL segment of a timeline that begins in it, at " TARN_LSN_FMT "\n",
+	       TARN_LSN_ARGS(start + offset));
+	int rc = print_records(b, start, offset, &count, err);
+	printf("%" PRIu64 " records; the log ends or goes on in the next segment here%s%s\n", count,
+	       rc == 0 ? "" : ": ", rc == 0 ? "" : err->message);
+	return 0;
+}
+
 static int inspect_wal(const char *path, const struct tarn_buf *b, struct tarn_error *err)
 {
 	uint64_t count = 0;
 	unsigned log, seg;
-	if (b->len < WAL_LONG_PAGE_HEADER_BYTES || get_le16(b->data) != WAL_PAGE_MAGIC ||
+	if (b->len < WAL_LONG_PAGE_HEADER_BYTES ||
+	    (get_le16(b->data) != WAL_PAGE_MAGIC &&
+	     first_byte_used(b) < WAL_LONG_PAGE_HEADER_BYTES) ||
 	    sscanf(base_name(path) + 8, "%8X%8X", &log, &seg) != 2)
 		return tarn_fail(err, TARN_E_CORRUPT, "%s is no WAL segment of Postgres 15", path);
 	tarn_lsn start = (tarn_lsn)log << 32 | (tarn_lsn)seg << 24;
+	if (first_byte_used(b) > 0)
+		return inspect_begun_segment(b, start, err);
 	/* The first page may begin with the rest of a record. */
 	size_t rest = get_le32(b->data + 16);
 	size_t offset = WAL_LONG_PAGE_HEADER_BYTES;

@@ -37,7 +37,7 @@
 #define SLOT_NAME "tarn"
 #define IDLE_MS 200
 #define HOUSEKEEPING_US ((uint64_t)1000 * 1000)
-#define LINGER_US ((uint64_t)5 * 1000 * 1000)
+#define LINGER_US ((uint64_t)20 * 1000 * 1000)
 
 PGDLLEXPORT void tarn_walproposer_main(Datum arg);
 

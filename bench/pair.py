@@ -1,8 +1,10 @@
 """The two servers that take turns: a Tarn project, and a vanilla primary with a synchronous standby."""
 
+import contextlib
 import json
 import os
 import pathlib
+import random
 import shutil
 import socket
 import subprocess
@@ -18,9 +20,12 @@ SHARED_BUFFERS = "512MB"
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Not one of those that the system gives to outgoing connections, which may take it at any moment."""
+    while True:
+        port = random.SystemRandom().randrange(15000, 32000)
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", port))
+            return port
 
 
 def as_server_user(args):

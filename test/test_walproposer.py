@@ -2,6 +2,7 @@
 import contextlib
 import os
 import pathlib
+import random
 import pwd
 import shutil
 import signal
@@ -21,9 +22,12 @@ TIMELINE = "0123456789abcdef0123456789abcdef"
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Not one of those that the system gives to outgoing connections, which may take it at any moment."""
+    while True:
+        port = random.SystemRandom().randrange(15000, 32000)
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", port))
+            return port
 
 
 def as_postgres():

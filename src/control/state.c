@@ -120,6 +120,9 @@ void state_forget_endpoint(struct state *s, const char *branch)
 		*e = s->endpoints[--s->endpoint_count];
 }
 
+#define FIRST_PORT 15000u
+#define LAST_PORT 32000u
+
 static int try_port(const char *host, unsigned port, unsigned *out, struct tarn_error *err)
 {
 	char address[NET_ADDRESS_BYTES], bound[NET_ADDRESS_BYTES];
@@ -135,13 +138,24 @@ static int try_port(const char *host, unsigned port, unsigned *out, struct tarn_
 	return rc;
 }
 
+/* A port of the range from which the system takes those of outgoing connections could be taken by one
+ * of them while its part is restarted. */
+static unsigned any_port(void)
+{
+	uint16_t r;
+	tarn_random_bytes(&r, sizeof r);
+	return FIRST_PORT + r % (LAST_PORT - FIRST_PORT);
+}
+
 int port_choose(const char *host, unsigned preferred, bool exact, unsigned *out,
 		struct tarn_error *err)
 {
-	unsigned tries = exact || preferred == 0 ? 1 : 100;
+	unsigned tries = exact && preferred ? 1 : 100;
+	if (preferred == 0)
+		preferred = any_port();
 	int rc = 0;
 	for (unsigned i = 0; i < tries && preferred + i <= 65535; i++) {
-		rc = try_port(host, preferred ? preferred + i : 0, out, err);
+		rc = try_port(host, preferred + i, out, err);
 		if (rc == 0)
 			return 0;
 	}

@@ -127,6 +127,17 @@ static int finish_connect(int s, int timeout_ms, const char *address, struct tar
 	return 0;
 }
 
+/* A connection to a port on which nobody listens can meet itself, when the system happens to give it
+ * that very port as its own. */
+static bool is_own_peer(int s)
+{
+	struct address mine = {.len = sizeof mine.sa}, peer = {.len = sizeof peer.sa};
+	return getsockname(s, (struct sockaddr *)&mine.sa, &mine.len) == 0 &&
+	       getpeername(s, (struct sockaddr *)&peer.sa, &peer.len) == 0 &&
+	       mine.sa.ss_family != AF_UNIX && mine.len == peer.len &&
+	       memcmp(&mine.sa, &peer.sa, mine.len) == 0;
+}
+
 int net_connect(const char *address, int timeout_ms, int *fd, struct tarn_error *err)
 {
 	struct address a;
@@ -143,6 +154,9 @@ int net_connect(const char *address, int timeout_ms, int *fd, struct tarn_error 
 			rc = tarn_fail(err, TARN_E_UNAVAILABLE, "cannot connect to %s: %s", address,
 				       strerrordesc_np(errno));
 	}
+	if (rc == 0 && is_own_peer(s))
+		rc = tarn_fail(err, TARN_E_UNAVAILABLE, "cannot connect to %s: nobody listens",
+			       address);
 	if (rc == 0)
 		rc = net_set_nonblocking(s, false, err);
 	if (rc) {
